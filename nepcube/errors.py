@@ -1,0 +1,51 @@
+"""The errors that nepcube raises on purpose: what is wrong, and the way out."""
+
+from __future__ import annotations
+
+
+class NepcubeError(Exception):
+    """A fault in the recipe or in the data, told in two lines.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, with which file or key.
+    way_out : str
+        What the user can do about it.
+    """
+
+    def __init__(self, what: str, way_out: str) -> None:
+        super().__init__(f"{what}\n{way_out}")
+        self.what = what
+        self.way_out = way_out
+
+    def __reduce__(self) -> tuple[type[NepcubeError], tuple[str, str]]:
+        return type(self), (self.what, self.way_out)
+
+
+class RecipeError(NepcubeError):
+    """The recipe says something that cannot be followed."""
+
+
+class SourceError(NepcubeError):
+    """An input file is missing, damaged or not what it is said to be."""
+
+
+class UnitError(NepcubeError):
+    """A unit is missing, unknown or cannot become the one that is needed."""
+
+
+class GridError(NepcubeError):
+    """A grid cannot be made, or two grids do not belong together."""
+
+
+class SpecError(NepcubeError):
+    """A dataset lacks what the next stage needs."""
+
+
+class StoreError(NepcubeError):
+    """An output cannot be written, opened or trusted."""
+
+
+class RegionError(NepcubeError):
+    """A region file or a stratum raster cannot be used."""
