@@ -1,0 +1,346 @@
+"""The command line: verbs, progress, exit codes.
+
+0 done, 1 a fault of ours, 2 a fault in the recipe or the data, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nepcube._version import __version__
+from nepcube.errors import NepcubeError, RecipeError
+from nepcube.execute import Stopped, stopping
+
+if TYPE_CHECKING:
+    from nepcube.pipeline import Options
+    from nepcube.pipeline.checking import Checked
+
+app = typer.Typer(
+    name="nepcube",
+    help="From the providers' files to a carbon source/sink atlas: one recipe, one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe (YAML).")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="The output folder.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; threads of this one when left out.", min=1)]
+Memory = Annotated[str | None, typer.Option(help="Budget of the process tree, such as 2GiB.")]
+Scheduler = Annotated[str | None, typer.Option(help="An existing Dask scheduler, tcp://host:8786.")]
+Block = Annotated[int | None, typer.Option(help="Cells a side of a unit of work.", min=64, max=8192)]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Remove what is there and start over.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the result.")]
+Log = Annotated[Path | None, typer.Option(help="Also write what is said, with times, to a file.")]
+
+
+class Teller:
+    """Tells progress: bars on a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, quiet: bool, log: Path | None) -> None:
+        self._quiet = quiet
+        self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115  closed at exit
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> Teller:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import TimeRemainingColumn as Rest
+
+            self._bars = Progress(
+                TextColumn("{task.description:<26}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("rest"),
+                Rest(),
+                TextColumn("{task.fields[detail]}", markup=False),
+                console=Console(stderr=True),
+            )
+            self._bars.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.__exit__(None, None, None)
+        if self._log:
+            self._log.close()
+
+    def say(self, line: str) -> None:
+        """Tell one line."""
+        if self._log:
+            self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+            self._log.flush()
+        if self._quiet:
+            return
+        if self._bars is not None:
+            self._bars.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Tell how far a stage is."""
+        now = time.monotonic()
+        began = self._started.setdefault(stage, now)
+        if self._bars is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(stage, total=total, detail="")
+            self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail[:40])
+        step = 10 if total <= 0 else done * 10 // total
+        if self._told.get(stage) == step:
+            return
+        first = stage not in self._told
+        self._told[stage] = step
+        line = f"{stage}: {done}/{total}"
+        if detail and (first or done == total):
+            line += f" {detail}"
+        if not first:
+            line += f" ({now - began:.0f} s"
+            line += f", about {(now - began) * (total - done) / done:.0f} s to go)" if 0 < done < total else ")"
+        if self._bars is None:
+            self.say(line)
+        elif self._log:
+            self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+
+
+def _options(
+    workers: int | None, memory: str | None, scheduler: str | None, block: int | None, fresh: bool
+) -> Options:
+    from nepcube.pipeline import Options
+
+    return Options(
+        workers=workers,
+        scheduler=scheduler,
+        memory=_bytes(memory) if memory else None,
+        block=block,
+        fresh=fresh,
+    )
+
+
+def _bytes(text: str) -> int:
+    from dask.utils import parse_bytes
+
+    try:
+        value = int(parse_bytes(text))
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise RecipeError(f"--memory {text}: this is no size.", "Write it as 2GiB or 1500MB.")
+    return value
+
+
+@app.command("check")
+def check_command(
+    recipe: RecipeFile,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="An output, to say what is done already.")] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    block: Block = None,
+) -> None:
+    """Check the recipe and its files, and print the plan of the run."""
+    from nepcube.pipeline import check
+
+    _tell(check(recipe, out=out, options=_options(workers, memory, None, block, False)))
+
+
+def _tell(checked: Checked) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"recipe  {checked.recipe.name}, {checked.recipe.period[0]}-{checked.recipe.period[1]}", markup=False)
+    if checked.grid:
+        console.print(f"grid    {checked.grid}", markup=False)
+    plan = checked.plan
+    if plan is not None:
+        console.print(
+            f"plan    {plan.rows * plan.columns / 1e6:.2f} million cells, {plan.blocks} block(s), {plan.years} years, "
+            f"{plan.tasks} tasks on {plan.threads} thread(s)\n"
+            f"bytes   cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression\n"
+            f"memory  about {_size(plan.peak_memory)} at the peak",
+            markup=False,
+        )
+    if checked.done:
+        console.print(f"done    {', '.join(checked.done)}", markup=False)
+    archive = checked.recipe.archive
+    if archive is not None and not checked.found:
+        console.print(f"files   to be generated by `run` in {archive.path}", markup=False)
+    if checked.found:
+        table = Table(box=None, pad_edge=False)
+        for column in ("source", "reader", "files", "bytes", "from", "to", "holds"):
+            table.add_column(column, overflow="fold")
+        for f in checked.found:
+            g = f.granules
+            held = sorted({x.detail for x in g})
+            more = f" and {len(held) - 4} more" if len(held) > 4 else ""
+            table.add_row(
+                f.quantity,
+                f.reader,
+                str(len(g)) if g else "-",
+                _size(sum(x.bytes for x in g)) if g else "-",
+                min((x.start for x in g), default="-"),
+                max((x.end for x in g), default="-"),
+                ("; ".join(held[:4]) + more) if g else "missing or unusable",
+            )
+        console.print(table)
+    for fault in checked.faults:
+        _print_fault(fault)
+    if not checked.ok:
+        raise typer.Exit(2)
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if n < 1024 or unit == "TiB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1024
+    return ""
+
+
+@app.command("run")
+def run_command(
+    recipe: RecipeFile,
+    out: Out,
+    workers: Workers = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    block: Block = None,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+    log: Log = None,
+) -> None:
+    """Do every stage that is not done, and print the path of the report."""
+    from nepcube.pipeline import run
+
+    options = _options(workers, memory, scheduler, block, fresh)
+    with Teller(quiet=quiet, log=log) as teller:
+        page = run(recipe, out, options=options, progress=teller.progress, say=teller.say)
+    print(page)  # noqa: T201
+
+
+def _stage_command(stage: str, text: str) -> None:
+    def command(
+        recipe: RecipeFile,
+        out: Out,
+        workers: Workers = None,
+        memory: Memory = None,
+        scheduler: Scheduler = None,
+        block: Block = None,
+        quiet: Quiet = False,
+        log: Log = None,
+    ) -> None:
+        from nepcube.pipeline import run_stage
+
+        options = _options(workers, memory, scheduler, block, False)
+        with Teller(quiet=quiet, log=log) as teller:
+            run_stage(stage, recipe, out, options=options, progress=teller.progress, say=teller.say)
+        print(out)  # noqa: T201
+
+    command.__doc__ = text
+    app.command(stage)(command)
+
+
+_stage_command("ingest", "Bring the sources to the grid: cube.zarr.")
+_stage_command("analyse", "Compute NEP and the statistics of every cell: statistics.zarr.")
+_stage_command("aggregate", "Label regions, find classes, write the tables.")
+_stage_command("report", "Draw the figures and write report.html again.")
+_stage_command("publish", "Write the maps as cloud-optimised GeoTIFF with a STAC item.")
+
+
+@app.command("status")
+def status_command(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Hold every chunk against its checksum.")] = False,
+) -> None:
+    """Say what is done in an output, by stage and year."""
+    from nepcube.pipeline import status
+
+    found = status(out, verify=verify)
+    lines = [f"{stage:<10} {'done' if done else 'not done'}" for stage, done in found.stages]
+    if found.years:
+        counts = {n for _, n in found.years}
+        years = [y for y, _ in found.years]
+        lines.append(
+            f"ingested   {years[0]}-{years[-1]}, {max(counts)} chunk(s) a year"
+            + ("" if len(counts) == 1 else f"; fewer in {', '.join(y for y, n in found.years if n < max(counts))}")
+        )
+    if found.blocks:
+        lines.append(f"analysed   {found.blocks} chunk(s)")
+    lines += [f"{name:<16} {'finished' if there else 'not finished'}" for name, there in found.committed]
+    if verify:
+        lines.append("verified   every chunk is as it was written" if not found.damaged else "")
+    print("\n".join(line for line in lines if line))  # noqa: T201
+    if found.damaged:
+        names = ", ".join(key for _, _, key in found.damaged[:5])
+        more = f" and {len(found.damaged) - 5} more" if len(found.damaged) > 5 else ""
+        raise NepcubeError(
+            f"{out}: {len(found.damaged)} chunk(s) are missing or changed: {names}{more}.",
+            "Run nepcube with the same recipe and output: it makes them again.",
+        )
+
+
+@app.command("readers")
+def readers_command() -> None:
+    """List the readers and what each accepts."""
+    from nepcube.pipeline import list_readers
+
+    for name, quantities, accepts in list_readers():
+        print(f"{name}\n  gives   {quantities}\n  accepts {accepts}")  # noqa: T201
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"nepcube {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _print_fault(error: NepcubeError) -> None:
+    print(f"error: {error.what}\n       {error.way_out}", file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        with stopping():
+            app()
+    except NepcubeError as error:
+        _print_fault(error)
+        sys.exit(2)
+    except Stopped as stop:
+        print("stopped: what is done is kept.\n         Run the same command again: it continues.", file=sys.stderr)  # noqa: T201
+        sys.exit(stop.exit_code)
+    except Exception:
+        traceback.print_exc()
+        print(  # noqa: T201
+            "error: this is a fault of nepcube, not of your recipe or data.\n"
+            "       Please report it with the lines above and `nepcube --version`.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

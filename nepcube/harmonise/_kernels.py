@@ -1,0 +1,122 @@
+"""Array kernels of harmonising: numpy and numba only, sequential over time, float64 accumulators, no fastmath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nepcube.compiling import keep_compiled
+
+CACHE = keep_compiled()
+
+
+@njit(nogil=True, cache=CACHE)
+def accumulate(state: Any, values: Any, factors: Any, weights: Any, clip: bool) -> None:
+    """Add some steps to (sum, covered, clipped), each (y, x); a missing value adds nothing."""
+    steps, rows, columns = values.shape
+    for t in range(steps):
+        factor = factors[t]
+        weight = weights[t]
+        for i in range(rows):
+            for j in range(columns):
+                v = np.float64(values[t, i, j])
+                if np.isfinite(v):
+                    if clip and v < 0.0:
+                        v = 0.0
+                        state[2, i, j] += 1.0
+                    state[0, i, j] += factor * v
+                    state[1, i, j] += weight
+
+
+@njit(nogil=True, cache=CACHE)
+def finish(state: Any, length: float, is_mean: bool, min_coverage: float, factor: float, offset: float) -> Any:
+    """Turn (sum, covered, clipped) into the value of the interval, missing where it is covered too little."""
+    rows, columns = state.shape[1:]
+    out = np.empty((rows, columns), np.float64)
+    for i in range(rows):
+        for j in range(columns):
+            covered = state[1, i, j]
+            if covered <= 0.0 or covered < min_coverage * length * (1.0 - 1e-12):
+                out[i, j] = np.nan
+            else:
+                total = state[0, i, j]
+                if is_mean:
+                    total = total / covered
+                elif covered < length * (1.0 - 1e-12):
+                    total = total * (length / covered)
+                out[i, j] = total * factor + offset
+    return out
+
+
+@njit(nogil=True, cache=CACHE)
+def gather_separable(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
+    """out[k, i, j] = source[k, rows[i], columns[j]]; a negative index is outside."""
+    for k in range(source.shape[0]):
+        for i in range(rows.size):
+            r = rows[i]
+            for j in range(columns.size):
+                c = columns[j]
+                out[k, i, j] = source[k, r, c] if r >= 0 and c >= 0 else fill
+
+
+@njit(nogil=True, cache=CACHE)
+def gather(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
+    """out[k, i, j] = source[k, rows[i, j], columns[i, j]]; a negative index is outside."""
+    for k in range(source.shape[0]):
+        for i in range(rows.shape[0]):
+            for j in range(rows.shape[1]):
+                r = rows[i, j]
+                c = columns[i, j]
+                out[k, i, j] = source[k, r, c] if r >= 0 and c >= 0 else fill
+
+
+@njit(nogil=True, cache=CACHE)
+def _four(source: Any, k: int, r: float, c: float, min_fraction: float) -> float:
+    rows, columns = source.shape[1:]
+    if not (r >= -1e-9 and c >= -1e-9 and r <= rows - 1 + 1e-9 and c <= columns - 1 + 1e-9):
+        return np.nan
+    r = min(max(r, 0.0), rows - 1.0)
+    c = min(max(c, 0.0), columns - 1.0)
+    r0 = min(int(np.floor(r)), max(rows - 2, 0))
+    c0 = min(int(np.floor(c)), max(columns - 2, 0))
+    fr = r - r0
+    fc = c - c0
+    total = 0.0
+    weight = 0.0
+    for a in range(2):
+        wr = fr if a == 1 else 1.0 - fr
+        if wr == 0.0:
+            continue
+        for b in range(2):
+            w = wr * (fc if b == 1 else 1.0 - fc)
+            if w == 0.0:
+                continue
+            v = np.float64(source[k, r0 + a, c0 + b])
+            if np.isfinite(v):
+                total += w * v
+                weight += w
+    if weight <= 0.0 or weight < min_fraction - 1e-12:
+        return np.nan
+    if weight >= 1.0 - 1e-12:
+        return total
+    return total / weight
+
+
+@njit(nogil=True, cache=CACHE)
+def bilinear_separable(source: Any, rows: Any, columns: Any, min_fraction: float, out: Any) -> None:
+    """Interpolate between four centres; missing ones are left out down to a minimum weight."""
+    for k in range(source.shape[0]):
+        for i in range(rows.size):
+            for j in range(columns.size):
+                out[k, i, j] = _four(source, k, rows[i], columns[j], min_fraction)
+
+
+@njit(nogil=True, cache=CACHE)
+def bilinear(source: Any, rows: Any, columns: Any, min_fraction: float, out: Any) -> None:
+    """Interpolate at positions that vary in two dimensions."""
+    for k in range(source.shape[0]):
+        for i in range(rows.shape[0]):
+            for j in range(rows.shape[1]):
+                out[k, i, j] = _four(source, k, rows[i, j], columns[i, j], min_fraction)

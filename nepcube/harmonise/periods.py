@@ -1,0 +1,382 @@
+"""Native series to years, months or days: de-accumulation, weights, completeness.
+
+The sum of an interval is taken in the order of time, one cell for itself, in float64, so that it does not depend on
+how the array is cut. A value is complete or it is missing: see `min_coverage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import spec
+from nepcube.errors import SourceError, SpecError
+from nepcube.units import conversion
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+_DAY = np.timedelta64(1, "D")
+_HOUR = np.timedelta64(1, "h")
+_ORDER = {"hour": 0, "day": 1, "pentad": 2, "month": 3, "year": 4}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One year, month or day, and the steps that make it.
+
+    `steps` index the series; a step's value times its `factor` adds to the sum, its `weight` (in days) to what is
+    covered. `missing` are the stamps that should be there and are not.
+    """
+
+    start: np.datetime64
+    length: float
+    steps: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    missing: tuple[np.datetime64, ...]
+
+
+def to_annual(
+    ds: xr.Dataset, *, years: tuple[int, int] | None = None, min_coverage: float = 1.0, coverage: bool = False
+) -> xr.Dataset:
+    """Make annual values: the mean temperature, the sums of precipitation and of radiation.
+
+    Months are weighted by their days. ERA5-Land's hourly accumulations restart at 00 UTC, so a day's total is the
+    value stamped 00 UTC of the next day; its monthly means of accumulations are per day, so a month's total is the
+    value times the days of the month.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        As `open_source` gives it: dims (time, ...), attributes ``units``, ``aggregation`` and ``frequency``.
+    years : tuple of int, optional
+        First and last year; those that the data touch when left out.
+    min_coverage : float
+        The share of a year's days that must be there, 1 by default. Below 1, a mean is that of the days that are
+        there and a sum is scaled up by them.
+    coverage : bool
+        Also give ``<name>_coverage``, the share of each year's days that the files hold, dims (time,).
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims (time, ...), time at 1 January, float64, in the cube's units (degC, mm year-1, MJ m-2 year-1); lazy on
+        lazy input. Variables that are annual already are passed through as they are.
+
+    Raises
+    ------
+    SourceError
+        A year is incomplete and `min_coverage` does not allow it.
+
+    References
+    ----------
+    ECMWF, ERA5-Land: data documentation, section "Accumulations".
+    """
+    return _aggregate(ds, "year", years, min_coverage, coverage)
+
+
+def to_interval(
+    ds: xr.Dataset, frequency: str, *, years: tuple[int, int] | None = None, min_coverage: float = 1.0
+) -> xr.Dataset:
+    """Make monthly or daily values: means in degC, amounts in mm and MJ m-2.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        As `open_source` gives it.
+    frequency : {"month", "day"}
+    years, min_coverage
+        As in `to_annual`; completeness is asked of each interval. Without `years`, the span of the series: of hourly
+        accumulations those days whose closing 00 UTC value is there.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims (time, ...), float64, time at the start of each interval.
+
+    Raises
+    ------
+    SourceError
+        The series is coarser than `frequency`, or incomplete.
+    """
+    return _aggregate(ds, frequency, years, min_coverage, False)
+
+
+def hourly_increments(values: xr.DataArray) -> xr.DataArray:
+    """De-accumulate an ERA5-Land series that restarts at 00 UTC: the amount of the hour that ends at each stamp.
+
+    The increment is v(h) - v(h-1), and v(01) at 01 UTC. The first stamp has no predecessor, unless it is 01 UTC, and
+    is missing. Tiny negative increments, which packing leaves, become zero.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Hourly, dims (time, ...), rising.
+
+    Returns
+    -------
+    xarray.DataArray
+        Same shape; the attribute ``aggregation`` says that each value belongs to the hour before.
+    """
+    import xarray as xr
+
+    time = values["time"].values
+    restarts = xr.DataArray(_hours(time) == 1, {"time": values["time"]}, ("time",))
+    follows = xr.DataArray(np.diff(time, prepend=time[:1] - _DAY) == _HOUR, {"time": values["time"]}, ("time",))
+    wide = values.astype("float64")
+    increments = xr.where(restarts, wide, (wide - wide.shift(time=1)).where(follows), keep_attrs=False)
+    out = increments.clip(min=0.0)
+    out.attrs = dict(values.attrs) | {"aggregation": spec.PREVIOUS_HOUR}
+    return out
+
+
+def _hours(time: NDArray[Any]) -> NDArray[np.int64]:
+    return ((time - time.astype("datetime64[D]")) // _HOUR).astype(np.int64)
+
+
+def _aggregate(
+    ds: xr.Dataset, to: str, years: tuple[int, int] | None, min_coverage: float, coverage: bool
+) -> xr.Dataset:
+    import xarray as xr
+
+    out: dict[str, Any] = {}
+    for name, var in ds.data_vars.items():
+        if var.attrs.get("frequency") == "year" and to == "year":
+            out[str(name)] = _pass_years(var, years)
+            continue
+        if "aggregation" not in var.attrs or "frequency" not in var.attrs:
+            raise SpecError(
+                f"{name}: the attributes `aggregation` and `frequency` are missing.",
+                "Open the files with open_source, or set them as nepcube.sources.protocol describes.",
+            )
+        intervals = plan(var["time"].values, var.attrs["aggregation"], var.attrs["frequency"], to, years, str(name))
+        _require_complete(intervals, min_coverage, to, str(name), var.attrs.get("product", ""))
+        out[str(name)] = _apply(var, str(name), intervals, to, min_coverage)
+        if coverage:
+            share = [float(i.weights.sum()) / i.length for i in intervals]
+            attrs = {"long_name": f"share of the {to}'s days that the files of {name} hold", "units": "1"}
+            out[f"{name}_coverage"] = xr.DataArray(share, {"time": out[str(name)]["time"]}, ("time",), attrs=attrs)
+    return xr.Dataset(out, attrs=ds.attrs)
+
+
+def _pass_years(var: xr.DataArray, years: tuple[int, int] | None) -> xr.DataArray:
+    stamps = var["time"].values.astype("datetime64[Y]").astype(int) + 1970
+    if years is None:
+        return var
+    missing = [y for y in range(years[0], years[1] + 1) if y not in set(stamps.tolist())]
+    if missing:
+        raise SourceError(
+            f"{var.attrs.get('product', var.name)}: no {var.name} of {_listed(missing)}.",
+            "Add the files of these years, or change `period`.",
+        )
+    index = [int(np.flatnonzero(stamps == y)[0]) for y in range(years[0], years[1] + 1)]
+    chosen = var.isel(time=slice(index[0], index[-1] + 1) if index == list(range(index[0], index[-1] + 1)) else index)
+    return _to_cube_units(chosen, str(var.name))
+
+
+def _to_cube_units(var: xr.DataArray, name: str) -> xr.DataArray:
+    unit = var.attrs["units"]
+    per_year = spec.CUBE[name].units if name in spec.CUBE else unit
+    # an annual amount in "mm" is an amount per year
+    bare = per_year.removesuffix(" year-1")
+    if unit in (per_year, bare):
+        return var.assign_attrs(units=per_year)
+    c = conversion(unit, per_year if (unit.endswith("year-1")) else bare, of=name)
+    return (var.astype("float64") * c.factor + c.offset).assign_attrs(var.attrs | {"units": per_year})
+
+
+def plan(
+    time: NDArray[Any], aggregation: str, frequency: str, to: str, years: tuple[int, int] | None, name: str
+) -> list[Interval]:
+    """Say which steps make each interval, with their weights, and which are missing."""
+    if _ORDER[frequency] > _ORDER[to]:
+        raise SourceError(
+            f"{name}: the files hold one value a {frequency}, values of each {to} are needed.",
+            f"Give files with one value a {to}, or choose a coarser respiration basis.",
+        )
+    stamps = time.astype("datetime64[h]")
+    where = {s: k for k, s in enumerate(stamps.tolist())}
+    unit = f"datetime64[{ {'year': 'Y', 'month': 'M', 'day': 'D'}[to] }]"
+    if years is not None:
+        first, end = np.datetime64(f"{years[0]}-01-01"), np.datetime64(f"{years[1] + 1}-01-01")
+    elif aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR):
+        # stamps close what lies before them
+        first, end = stamps[0] - _HOUR, stamps[-1]
+        if to == "day":
+            end = end.astype("datetime64[D]")
+    else:
+        first, end = stamps[0], stamps[-1] + _HOUR
+    floor = end.astype(unit)
+    last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1
+    edges = np.arange(first.astype(unit), last + 1).astype("datetime64[h]")
+    return [_interval(a, b, where, aggregation, frequency) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _interval(
+    start: np.datetime64, end: np.datetime64, where: dict[Any, int], aggregation: str, frequency: str
+) -> Interval:
+    starts, ends = _expected(start, end, frequency)
+    days = (ends - starts) / _DAY
+    if aggregation == spec.SINCE_00:
+        # the value at 00 UTC closes the day before: one stamp a day is its total
+        starts = np.arange(start, end, _DAY)
+        stamps, days = starts + _DAY, np.ones(starts.size)
+    elif aggregation == spec.PREVIOUS_HOUR:
+        stamps = ends
+    else:
+        stamps = starts
+    there = [k for k, s in enumerate(stamps.tolist()) if s in where]
+    missing = tuple(s for k, s in enumerate(stamps) if stamps[k].item() not in where)
+    steps = np.array([where[stamps[k].item()] for k in there], np.int64)
+    weights = days[there].astype(np.float64)
+    factors = weights if aggregation in (spec.MEAN, spec.PER_DAY) else np.ones(weights.size)
+    return Interval(start, float((end - start) / _DAY), steps, factors, weights, missing)
+
+
+def _expected(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    if frequency == "hour":
+        starts = np.arange(start, end, _HOUR)
+        return starts, starts + _HOUR
+    if frequency == "day":
+        starts = np.arange(start, end, _DAY)
+        return starts, starts + _DAY
+    if frequency in ("month", "pentad"):
+        months = np.arange(start.astype("datetime64[M]"), end.astype("datetime64[M]") + 1)
+        first = months[:-1].astype("datetime64[h]")
+        if frequency == "month":
+            return first, months[1:].astype("datetime64[h]")
+        # six pentads a month; the last takes what remains
+        starts = np.concatenate([m + k * 5 * _DAY for m in first for k in range(6)], axis=None)
+        return starts, np.append(starts[1:], end)
+    raise SpecError(f"The frequency {frequency!r} is not known.", f"Use one of {', '.join(spec.FREQUENCIES)}.")
+
+
+def _require_complete(
+    intervals: Sequence[Interval], min_coverage: float, to: str, name: str, product: str
+) -> None:
+    short = [i for i in intervals if i.weights.sum() < min_coverage * i.length * (1 - 1e-12)]
+    if not short:
+        return
+    missing = [m for i in short for m in i.missing]
+    years = sorted({int(str(i.start)[:4]) for i in short})
+    # the hour that closes a year stands in the next one
+    what = _listed([str(m).replace("T", " ") + ":00 UTC" for m in missing[:4]])
+    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+    raise SourceError(
+        f"{product or name}: {name} of {_listed(years)} is incomplete: no value at {what}{more}.",
+        "Add the files that hold them, change `period`, or allow it with `min_coverage` beside the source.",
+    )
+
+
+def _listed(items: Sequence[Any]) -> str:
+    items = [str(i) for i in items]
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def _apply(var: xr.DataArray, name: str, intervals: Sequence[Interval], to: str, min_coverage: float) -> xr.DataArray:
+    import xarray as xr
+
+    other = tuple(d for d in var.dims if d != "time")
+    var = var.transpose("time", *other)
+    aggregation = var.attrs["aggregation"]
+    target = spec.INTERVAL_UNITS.get(name, var.attrs["units"])
+    source_unit = var.attrs["units"]
+    if aggregation == spec.PER_DAY:
+        # a rate times days is an amount
+        source_unit = source_unit.removesuffix(" day-1")
+    elif source_unit.split(" ")[-1] in {"day-1", "month-1", "pentad-1"} and aggregation == spec.AMOUNT:
+        source_unit = source_unit.rsplit(" ", 1)[0]
+    if source_unit == "W m-2":
+        source_unit, watts = "J m-2", 86400.0
+    else:
+        watts = 1.0
+    c = conversion(source_unit, target, of=name)
+    options = {
+        "is_mean": aggregation == spec.MEAN,
+        "min_coverage": min_coverage,
+        "factor": c.factor * watts,
+        "offset": c.offset,
+    }
+    clip = aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR)
+    pieces = [_one(var.data, interval, clip, options) for interval in intervals]
+    if any(type(p).__module__.startswith("dask") for p in pieces):
+        import dask.array as da
+
+        data: Any = da.stack(pieces)
+    else:
+        data = np.stack(pieces)
+    unit = {"year": f"{target} year-1", "month": target, "day": target}[to] if aggregation != spec.MEAN else target
+    starts = np.array([i.start for i in intervals], "datetime64[ns]")
+    attrs = {k: v for k, v in var.attrs.items() if k not in ("units", "aggregation", "frequency", "long_name")}
+    attrs |= {
+        "units": unit,
+        "frequency": to,
+        "aggregation": spec.YEARLY if to == "year" else spec.MEAN if options["is_mean"] else spec.AMOUNT,
+    }
+    if to == "year" and name in spec.CUBE:
+        attrs = spec.CUBE[name].attrs() | attrs
+    coords = {k: v for k, v in var.coords.items() if "time" not in v.dims}
+    return xr.DataArray(data, {"time": starts, **coords}, ("time", *other), attrs=attrs)
+
+
+def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> Any:
+    if isinstance(data, np.ndarray):
+        state = np.zeros((3, *data.shape[1:]))
+        state = _step(state, data[interval.steps], interval.factors, interval.weights, clip)
+        return _finish(state, interval.length, **options)
+    import dask.array as da
+
+    state = da.zeros((3, *data.shape[1:]), chunks=(3, *data.chunks[1:]), dtype=np.float64)
+    bounds = np.cumsum([0, *data.chunks[0]])
+    # one chunk of time after the other, so that a year of hours is never in memory at once
+    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+        inside = (interval.steps >= a) & (interval.steps < b)
+        if not inside.any():
+            continue
+        steps = interval.steps[inside]
+        contiguous = steps.size == steps[-1] - steps[0] + 1
+        piece = data[int(steps[0]) : int(steps[-1]) + 1] if contiguous else data[steps]
+        state = da.blockwise(
+            _step,
+            "syx",
+            state,
+            "syx",
+            piece,
+            "tyx",
+            interval.factors[inside],
+            None,
+            interval.weights[inside],
+            None,
+            clip,
+            None,
+            dtype=np.float64,
+            concatenate=True,
+            meta=np.empty((0, 0, 0)),
+        )
+    return da.map_blocks(
+        _finish, state, interval.length, drop_axis=0, dtype=np.float64, meta=np.empty((0, 0)), **options
+    )
+
+
+def _step(state: Any, values: Any, factors: Any, weights: Any, clip: bool) -> Any:
+    from nepcube.harmonise import _kernels
+
+    out = np.array(state, dtype=np.float64, copy=True)
+    _kernels.accumulate(out, np.ascontiguousarray(values), factors, weights, clip)
+    return out
+
+
+def _finish(
+    state: Any, length: float, *, is_mean: bool, min_coverage: float, factor: float, offset: float
+) -> NDArray[np.float64]:
+    from nepcube.harmonise import _kernels
+
+    out: NDArray[np.float64] = _kernels.finish(
+        np.ascontiguousarray(state), length, is_mean, min_coverage, factor, offset
+    )
+    return out

@@ -1,0 +1,47 @@
+"""Kernels of the carbon models: scalar functions of climate, compiled. numpy and numba only."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import vectorize
+
+from nepcube.compiling import keep_compiled
+
+CACHE = keep_compiled()
+
+
+@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+def pei_bracket(temperature: float, precipitation: float) -> float:
+    """exp(0.0913 T) + ln(0.3145 R + 1); NaN where the logarithm has no value."""
+    argument = 0.3145 * precipitation + 1.0
+    if not (argument > 0.0):
+        return np.nan
+    return math.exp(0.0913 * temperature) + math.log(argument)
+
+
+@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+def miami(temperature: float, precipitation: float) -> float:
+    """The lesser of the two limits of Lieth's Miami model, g dry matter m-2 year-1."""
+    if np.isnan(temperature) or np.isnan(precipitation):
+        return np.nan
+    by_temperature = 3000.0 / (1.0 + math.exp(1.315 - 0.119 * temperature))
+    by_precipitation = 3000.0 * (1.0 - math.exp(-0.000664 * precipitation))
+    return min(by_temperature, by_precipitation)
+
+
+@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+def thornthwaite_memorial(temperature: float, precipitation: float) -> float:
+    """Productivity from actual evapotranspiration after Turc, g dry matter m-2 year-1."""
+    if np.isnan(temperature) or np.isnan(precipitation):
+        return np.nan
+    limit = 300.0 + 25.0 * temperature + 0.05 * temperature**3
+    # the square of a negative limit would make cold land productive again
+    if limit <= 0.0:
+        return 0.0
+    ratio = 1.05 * precipitation / limit
+    actual = 1.05 * precipitation / math.sqrt(1.0 + ratio * ratio)
+    if actual < 20.0:
+        return 0.0
+    return 3000.0 * (1.0 - math.exp(-0.0009695 * (actual - 20.0)))

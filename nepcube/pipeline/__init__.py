@@ -1,0 +1,29 @@
+"""The order of the stages: one function for each verb. Only this room computes, and only through `execute`."""
+
+from nepcube.pipeline.aggregate import aggregate
+from nepcube.pipeline.analyse import analyse
+from nepcube.pipeline.checking import check
+from nepcube.pipeline.context import Options, Progress, Run, prepare
+from nepcube.pipeline.describing import list_readers
+from nepcube.pipeline.ingest import ingest
+from nepcube.pipeline.publishing import publish
+from nepcube.pipeline.reporting import report
+from nepcube.pipeline.running import run, run_stage
+from nepcube.pipeline.status import status
+
+__all__ = [
+    "Options",
+    "Progress",
+    "Run",
+    "aggregate",
+    "analyse",
+    "check",
+    "ingest",
+    "list_readers",
+    "prepare",
+    "publish",
+    "report",
+    "run",
+    "run_stage",
+    "status",
+]

@@ -1,0 +1,276 @@
+"""Analyse: the cube to NEP and to the statistics of every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dask
+import numpy as np
+
+from nepcube import harmonise, nep, spec, stats, store
+from nepcube import recipe as recipes
+from nepcube.grid import Window, dims, spatial_coords, windows
+from nepcube.pipeline import inputs
+from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
+from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+STAGE = "analyse"
+_FREQUENCY = {"monthly": "month", "daily": "day"}
+# rows and columns of a strip in which months or days of climate are held at once
+_STRIP = {"annual": 512, "monthly": 512, "daily": 64}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is computed for a cell: everything that a job needs of the recipe."""
+
+    years: tuple[int, ...]
+    names: tuple[str, ...]
+    drivers: tuple[str, ...]
+    basis: str
+    model: str
+    barren_is_zero: bool
+    statistics: recipes.Statistics
+    min_years: int
+    npp_attrs: dict[str, Any]
+    climate: dict[str, store.NativeSeries]
+    methods: dict[str, tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One block of all years."""
+
+    plan: Plan
+    grid: GeoBox
+    cube: store.Store
+    statistics: store.Store
+    chunks: tuple[Window, ...]
+
+
+def analyse(run: Run) -> None:
+    """Compute respiration, NEP and the statistics of every cell, and commit both stores."""
+    if is_done(run, STAGE):
+        run.progress(STAGE, 1, 1, "done already")
+        return
+    plan = make_plan(run)
+    signature = {"part": recipes.stage_part(run.recipe, STAGE), "period": list(run.recipe.period)}
+    if run.ledger.parts().get("analyse-begun") != signature:
+        # another basis or another period makes every number another one
+        begin(run, STAGE)
+        run.ledger.forget(STAGE)
+        run.statistics.remove()
+        run.cube.remove(["rh", "nep"])
+        run.cube.commit(cube_attrs(run))
+        run.ledger.set_part("analyse-begun", signature)
+    _keep_climate(run, plan)
+    run.cube.create([_yearly(name) for name in ("rh", "nep")], run.years)
+    run.statistics.create(_layouts(run, plan), None)
+    done = run.ledger.done(STAGE)
+    side = run.cube.chunk
+    blocks = list(windows(run.grid, run.block))
+    finished = 0
+    jobs: list[Job] = []
+    for window in blocks:
+        chunks = tuple(c for c in run.chunks_of(window) if unit_of(c, side) not in done)
+        if chunks:
+            jobs.append(Job(plan, run.grid, run.cube, run.statistics, chunks))
+        else:
+            finished += 1
+    run.progress(STAGE, finished, len(blocks))
+    for _, result in run.engine.map(execute_job, jobs):
+        for unit, sums in result.items():
+            run.ledger.add(STAGE, unit, sums)
+        finished += 1
+        run.progress(STAGE, finished, len(blocks))
+    run.ledger.flush()
+    run.cube.commit(cube_attrs(run))
+    run.statistics.commit(statistics_attrs(run))
+    finish(run, STAGE)
+
+
+def statistics_attrs(run: Run) -> dict[str, Any]:
+    """Give the attributes of the statistics as a whole."""
+    first, last = run.recipe.period
+    return cube_attrs(run) | {
+        "time_coverage_start": f"{first}-01-01",
+        "time_coverage_end": f"{last}-12-31",
+        "min_years": run.recipe.min_years,
+        "respiration_model": run.recipe.respiration.model,
+        "respiration_basis": run.recipe.respiration.basis,
+    }
+
+
+def make_plan(run: Run) -> Plan:
+    """Gather what jobs need of the recipe."""
+    recipe = run.recipe
+    basis = recipe.respiration.basis
+    climate = {}
+    if basis != "annual":
+        climate = {q: native_series(run, q, _FREQUENCY[basis]) for q in ("temperature", "precipitation")}
+    npp = recipe.sources.npp
+    return Plan(
+        years=run.years,
+        names=run.yearly_inputs + (("npp_flag",) if run.flagged else ()),
+        drivers=recipe.correlates,
+        basis=basis,
+        model=recipe.respiration.model,
+        barren_is_zero=isinstance(npp, recipes.ReaderSource) and npp.nonvegetated == "zero",
+        statistics=recipe.statistics,
+        min_years=recipe.min_years,
+        npp_attrs={"productivity_model": npp.model} if isinstance(npp, recipes.ModelSource) else {},
+        climate=climate,
+        methods={q: (s.resampling, s.min_fraction) for q, s in recipe.sources.readers().items()},
+    )
+
+
+def _keep_climate(run: Run, plan: Plan) -> None:
+    for quantity, series in plan.climate.items():
+        frequency = _FREQUENCY[plan.basis]
+        native = inputs.open_native(run.recipe, quantity, run.grid)
+        lazy = harmonise.to_interval(
+            native[[quantity]],
+            frequency,
+            years=run.recipe.period,
+            min_coverage=run.recipe.sources.readers()[quantity].min_coverage,
+        )[quantity]
+        keep_native(run, series, lazy, f"native/{quantity}/{frequency}", STAGE)
+
+
+def _yearly(name: str) -> store.Layout:
+    return store.Layout(name, "float32", spec.CUBE[name].attrs(), yearly=True)
+
+
+def _layouts(run: Run, plan: Plan) -> list[store.Layout]:
+    # one cell tells the names, types and attributes of all
+    rng = np.random.default_rng(0)
+    shape = (len(plan.years), 1, 1)
+    values = {n: rng.uniform(1, 2, shape).astype("float32") for n in plan.names if n != "npp_flag"}
+    small = compute_statistics(plan, _label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"])))
+    return [store.Layout(str(n), str(v.dtype), dict(v.attrs), yearly=False) for n, v in small.data_vars.items()]
+
+
+def _label(plan: Plan, grid: GeoBox, window: Window, arrays: dict[str, Any]) -> xr.Dataset:
+    import xarray as xr
+
+    dy, dx = dims(grid)
+    coords = spatial_coords(grid)
+    ys, xs = window.slices
+    time = np.array([f"{y}-01-01" for y in plan.years], "datetime64[ns]")
+    ds = xr.Dataset(coords={"time": time, dy: coords[dy][ys], dx: coords[dx][xs]})
+    for name, values in arrays.items():
+        attrs = spec.CUBE[name].attrs() if name in spec.CUBE else {}
+        if name in ("npp", "nep") and plan.npp_attrs:
+            attrs["long_name"] = "potential " + attrs["long_name"]
+        ds[name] = (("time", dy, dx), values, attrs | (plan.npp_attrs if name == "npp" else {}))
+    return ds
+
+
+def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
+    """Give every statistic of a block under its name in the store."""
+    import xarray as xr
+
+    wanted = plan.statistics
+    least = plan.min_years
+    out: dict[str, xr.DataArray] = {}
+    series = ds["nep"]
+    moments = stats.mean(series, min_years=least)
+    out["nep_mean"], out["nep_count"] = moments["mean"], moments["n"].astype("uint16")
+    for name in ("npp", "rh"):
+        if name in ds:
+            out[f"{name}_mean"] = stats.mean(ds[name], min_years=least)["mean"]
+    out["nep_cv"] = stats.coefficient_of_variation(
+        series, ddof=wanted.cv.ddof, min_mean=wanted.cv.min_mean, min_years=least
+    )["cv"]
+    if "ols" in wanted.trend:
+        fit = stats.linear_trend(series, min_years=least)
+        out["nep_slope"] = fit["slope"]
+        for part in ("intercept", "stderr", "pvalue", "lag1"):
+            out[f"nep_slope_{part}"] = fit[part]
+    if "theil-sen" in wanted.trend:
+        sen = stats.theil_sen(series, min_years=least)
+        out["nep_sen_slope"] = sen["slope"]
+        out["nep_sen_slope_lower"], out["nep_sen_slope_upper"] = sen["lower"], sen["upper"]
+    for method in wanted.mann_kendall:
+        test = stats.mann_kendall(series, method=method, min_years=least)
+        suffix = "" if method == "original" else f"_{method}"
+        out["nep_mk_tau"] = test["tau"]
+        out[f"nep_mk{suffix}_pvalue"] = test["pvalue"]
+    for name in wanted.partial_correlation.of:
+        for driver in plan.drivers:
+            controls = [ds[d] for d in plan.drivers if d != driver]
+            fit = stats.partial_correlation(ds[name], ds[driver], controls, min_years=least)
+            out[f"{name}_partial_{driver}"] = fit["r"]
+            out[f"{name}_partial_{driver}_pvalue"] = fit["pvalue"]
+    return xr.Dataset({name: var.reset_coords(drop=True) for name, var in out.items()})
+
+
+def execute_job(job: Job) -> dict[str, dict[str, int]]:
+    """Compute and write the chunks of one block; give their checksums by unit."""
+    out = {}
+    for window in job.chunks:
+        arrays = store.read_block(job.cube.path, job.plan.names, window)
+        ds = _label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
+        rh = _respiration(job, ds, window)
+        if job.plan.barren_is_zero:
+            rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0), keep_attrs=True)
+        # what has no productivity has no balance: respiration is stored where both are known
+        rh = rh.where(ds["npp"].notnull())
+        rh.attrs = spec.CUBE["rh"].attrs()
+        balance = nep.net_ecosystem_productivity(ds["npp"], rh)
+        attrs = ds["npp"].attrs
+        ds = ds.assign(rh=rh, nep=balance)
+        ds["npp"].attrs = attrs
+        sums = job.cube.write(ds[["rh", "nep"]], window, step=0)
+        sums |= job.statistics.write(compute_statistics(job.plan, ds), window)
+        out[unit_of(window, job.cube.chunk)] = sums
+    return out
+
+
+def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
+    import xarray as xr
+
+    plan = job.plan
+    if plan.basis == "annual":
+        parts = []
+        # one year at a time: the formula works in float64
+        for k in range(len(plan.years)):
+            year = ds.isel(time=slice(k, k + 1))
+            parts.append(
+                nep.heterotrophic_respiration(
+                    year["temperature"], year["precipitation"], basis="annual", model=plan.model
+                )
+            )
+        return xr.concat(parts, dim="time", join="exact")
+    rows = [
+        xr.concat(
+            [_from_intervals(job, strip, year) for year in plan.years], dim="time", join="exact"
+        )
+        for strip in _strips(window, _STRIP[plan.basis])
+    ]
+    return xr.concat(rows, dim=dims(job.grid)[0], join="exact").assign_coords(time=ds["time"])
+
+
+def _strips(window: Window, side: int) -> Iterator[Window]:
+    for y in range(window.y0, window.y1, side):
+        yield Window(y, min(y + side, window.y1), window.x0, window.x1)
+
+
+def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
+    climate: dict[str, Any] = {}
+    for quantity, series in job.plan.climate.items():
+        method, min_fraction = job.plan.methods[quantity]
+        native = series.open(years=(year, year))
+        lazy = harmonise.regrid_window(native, job.grid, window, method, min_fraction=min_fraction)
+        with dask.config.set(scheduler="synchronous"):
+            climate[quantity] = lazy[quantity].compute()
+    return nep.heterotrophic_respiration(
+        climate["temperature"], climate["precipitation"], basis=job.plan.basis, model=job.plan.model
+    )
+

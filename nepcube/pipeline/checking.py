@@ -1,0 +1,91 @@
+"""Check: the recipe, the files, and the plan of the run, before anything is made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nepcube import recipe as recipes
+from nepcube.errors import NepcubeError
+from nepcube.pipeline import inputs
+from nepcube.pipeline.context import Options, grid_of, require_same_cube
+from nepcube.pipeline.planning import Plan, make_plan
+from nepcube.store import Ledger
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found: the plan, the files of each source, and what is at fault."""
+
+    recipe: recipes.Recipe
+    plan: Plan | None
+    grid: str
+    found: tuple[inputs.Found, ...]
+    done: tuple[str, ...]
+    faults: tuple[NepcubeError, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+def check(
+    recipe: recipes.Recipe | str | os.PathLike[str], *, out: Path | None = None, options: Options | None = None
+) -> Checked:
+    """Check a recipe and its files, and plan the run.
+
+    Parameters
+    ----------
+    recipe : Recipe or path-like
+        A recipe, or the file of one; a fault in the file itself is raised.
+    out : Path, optional
+        The output, to say what is done already.
+    options : Options, optional
+        How it would be run.
+
+    Returns
+    -------
+    Checked
+        With the plan even where files are missing.
+    """
+    if not isinstance(recipe, recipes.Recipe):
+        recipe = recipes.load_recipe(recipe)
+    faults: list[NepcubeError] = []
+    options = options or Options()
+    plan, described, grid = None, "", None
+    archive = recipe.archive
+    generated = archive is not None and not Path(recipe.resolve(archive.path), "GENERATED.json").exists()
+    try:
+        grid, _ = grid_of(recipe)
+    except NepcubeError as error:
+        if not generated:
+            faults.append(error)
+        if not isinstance(recipe.grid.bounds, str):
+            grid, _ = grid_of(recipe.model_copy(update={"regions": None}).at(recipe.base))
+    if grid is not None:
+        box = grid.boundingbox
+        described = (
+            f"{grid.shape[0]} x {grid.shape[1]} cells of {abs(grid.affine.a):.10g} in {grid.crs}, "
+            f"{box.left:.6f} {box.bottom:.6f} {box.right:.6f} {box.top:.6f}"
+        )
+        try:
+            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options)
+        except NepcubeError as error:
+            faults.append(error)
+    found: list[inputs.Found] = []
+    if grid is not None and not generated:
+        found = inputs.inspect(recipe, grid)
+        faults += [f.error for f in found if f.error is not None]
+    done: list[str] = []
+    if out is not None:
+        ledger = Ledger.open(out)
+        try:
+            require_same_cube(recipe, ledger, out)
+        except NepcubeError as error:
+            faults.append(error)
+        parts = ledger.parts()
+        done = [
+            s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)
+        ]
+    return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults))

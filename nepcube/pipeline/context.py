@@ -1,0 +1,250 @@
+"""What every stage of a run needs: recipe, grid, stores, ledger, engine, and a way to tell how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nepcube import recipe as recipes
+from nepcube import regions as region_room
+from nepcube.errors import GridError, RecipeError, StoreError
+from nepcube.grid import Window, target_grid
+from nepcube.store import Ledger, Store, chunk_side
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from odc.geo.geobox import GeoBox
+
+    from nepcube.execute import Engine
+
+#: stages whose results are what a run leaves; `publish` is asked for by its own verb
+RUN_STAGES = ("ingest", "analyse", "aggregate", "report")
+
+
+class Progress(Protocol):
+    """Tells the user how far a stage is."""
+
+    def __call__(self, stage: str, done: int, total: int, detail: str = "") -> None: ...
+
+
+def silent(stage: str, done: int, total: int, detail: str = "") -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is done, none of which changes its results.
+
+    Attributes
+    ----------
+    workers, scheduler
+        See `nepcube.execute.Settings`.
+    memory : int, optional
+        The budget of the whole process tree, bytes.
+    block : int, optional
+        Cells a side of a unit of work; the recipe's `blocks` when left out.
+    fresh : bool
+        Remove what is there and start over.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    memory: int | None = None
+    block: int | None = None
+    fresh: bool = False
+
+
+@dataclass
+class Run:
+    """One run of a recipe into a folder."""
+
+    recipe: recipes.Recipe
+    grid: GeoBox
+    regions: gpd.GeoDataFrame | None
+    out: Path
+    block: int
+    cube: Store
+    statistics: Store
+    ledger: Ledger
+    engine: Engine
+    progress: Progress = silent
+    say: Callable[[str], None] = field(default=lambda _: None)
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        return tuple(self.recipe.years)
+
+    @property
+    def region_names(self) -> list[str]:
+        return [] if self.regions is None else list(self.regions["name"])
+
+    @property
+    def yearly_inputs(self) -> tuple[str, ...]:
+        """The input variables of the cube."""
+        return ("npp", *self.recipe.sources.drivers)
+
+    @property
+    def potential(self) -> bool:
+        """Whether NPP is modelled from climate."""
+        return isinstance(self.recipe.sources.npp, recipes.ModelSource)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the source of NPP says why a cell has none."""
+        npp = self.recipe.sources.npp
+        return isinstance(npp, recipes.ReaderSource) and npp.reader != "generic"
+
+    def chunks_of(self, window: Window) -> list[Window]:
+        """Cut a block into the chunks of the stores."""
+        side = self.cube.chunk
+        return [
+            Window(y, min(y + side, window.y1), x, min(x + side, window.x1))
+            for y in range(window.y0, window.y1, side)
+            for x in range(window.x0, window.x1, side)
+        ]
+
+
+def unit_of(window: Window, side: int, year: int | None = None) -> str:
+    """Name a chunk in the ledger."""
+    place = f"{window.y0 // side}/{window.x0 // side}"
+    return place if year is None else f"{year}/{place}"
+
+
+def grid_of(recipe: recipes.Recipe) -> tuple[GeoBox, gpd.GeoDataFrame | None]:
+    """Make the grid of a recipe, and its regions in the grid's CRS."""
+    frame = None
+    if recipe.regions is not None:
+        path = recipe.resolve(recipe.regions.path)
+        frame = region_room.load_regions(path, name=recipe.regions.name, crs=recipe.grid.crs)
+    bounds = recipe.grid.bounds
+    if isinstance(bounds, str):
+        if frame is None:
+            raise RecipeError("grid.bounds: `regions` needs a `regions` section.", "Add one, or give four numbers.")
+        bounds = tuple(float(b) for b in frame.total_bounds)  # type: ignore[assignment]
+    grid = target_grid(bounds, recipe.grid.resolution, recipe.grid.crs)  # type: ignore[arg-type]
+    rows, columns = grid.shape
+    if rows * columns > 10**10:
+        raise GridError(
+            f"grid: {rows} x {columns} cells are more than ten thousand million.", "Check `resolution` and `bounds`."
+        )
+    return grid, frame
+
+
+def geographic_bounds(grid: GeoBox) -> tuple[float, float, float, float]:
+    """Give the grid's bounds in degrees."""
+    box = grid.boundingbox
+    if grid.crs is not None and not grid.crs.geographic:
+        box = grid.footprint("EPSG:4326", 0.0, 200).boundingbox
+    return float(box.left), float(box.bottom), float(box.right), float(box.top)
+
+
+def prepare(
+    recipe: recipes.Recipe,
+    out: Path,
+    engine: Engine,
+    options: Options,
+    *,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> Run:
+    """Make a run: its grid and regions, its stores and what is done of them.
+
+    Raises
+    ------
+    NepcubeError
+        The regions or the grid are at fault, or the output belongs to another cube.
+    """
+    import shutil
+
+    grid, frame = grid_of(recipe)
+    block = options.block or recipe.blocks
+    if options.fresh:
+        for name in ("cube.zarr", "statistics.zarr", "tables", "figures", "published", ".nepcube/ledger"):
+            shutil.rmtree(out / name, ignore_errors=True)
+        shutil.rmtree(out / ".nepcube" / "native", ignore_errors=True)
+        for name in ("report.html", "recipe.yaml", "provenance.json", ".nepcube/stages.json"):
+            (out / name).unlink(missing_ok=True)
+    ledger = Ledger.open(out)
+    require_same_cube(recipe, ledger, out)
+    side = _chunk_there(out) or chunk_side(block)
+    if block % side:
+        raise StoreError(
+            f"blocks: {block} cells would cut the {side}-cell chunks of {out}.", f"Choose a multiple of {side}."
+        )
+    return Run(
+        recipe=recipe,
+        grid=grid,
+        regions=frame,
+        out=out,
+        block=block,
+        cube=Store(out / "cube.zarr", grid, side),
+        statistics=Store(out / "statistics.zarr", grid, side),
+        ledger=ledger,
+        engine=engine,
+        progress=progress,
+        say=say,
+    )
+
+
+def _chunk_there(out: Path) -> int | None:
+    import json
+
+    for name in ("npp", "temperature"):
+        file = out / "cube.zarr" / name / "zarr.json"
+        if file.exists():
+            side: int = json.loads(file.read_text())["chunk_grid"]["configuration"]["chunk_shape"][-1]
+            return side
+    return None
+
+
+def require_same_cube(recipe: recipes.Recipe, ledger: Ledger, out: Path) -> None:
+    """Refuse a recipe whose ingest part is not that of the output; a longer period is the same cube."""
+    done = ledger.parts().get("ingest")
+    if done is None:
+        return
+    changed = recipes.changed_keys(done["part"], recipes.stage_part(recipe, "ingest"))
+    first, last = done["period"]
+    if recipe.period[0] != first or recipe.period[1] < last:
+        changed.append("period")
+    if changed:
+        raise RecipeError(
+            f"{out}: it was made with another {', '.join(changed)}: this recipe makes another cube.",
+            "Choose another output with -o, or start over with --fresh.",
+        )
+
+
+def stage_record(run: Run, stage: str) -> dict[str, Any]:
+    """Give what identifies a stage: the recipe's part, the period, and the regions' content."""
+    record: dict[str, Any] = {
+        "part": recipes.stage_part(run.recipe, stage),
+        "period": list(run.recipe.period),
+    }
+    if stage in ("aggregate", "report", "publish") and run.regions is not None:
+        import hashlib
+
+        shapes = b"".join(run.regions.geometry.to_wkb()) + "\0".join(run.region_names).encode()
+        record["regions"] = hashlib.sha256(shapes).hexdigest()
+    return record
+
+
+def is_done(run: Run, stage: str) -> bool:
+    """Tell whether a stage is done for this recipe."""
+    return bool(run.ledger.parts().get(stage) == stage_record(run, stage))
+
+
+def begin(run: Run, stage: str) -> None:
+    """Take back a stage and those after it, where their recipe changed, before work on it begins."""
+    for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
+        if later in run.ledger.parts() and (later == stage or not is_done(run, later)):
+            run.ledger.set_part(later, None)
+
+
+def finish(run: Run, stage: str) -> None:
+    """Note that a stage is done, and take back the later ones that stood on what was there before."""
+    run.ledger.flush()
+    for later in recipes.STAGES[recipes.STAGES.index(stage) + 1 :]:
+        run.ledger.set_part(later, None)
+    run.ledger.set_part(stage, stage_record(run, stage))
+

@@ -1,0 +1,70 @@
+"""What a run used: inputs with hashes, versions, timings; written beside the results."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nepcube import recipe as recipes
+from nepcube.pipeline import inputs
+
+if TYPE_CHECKING:
+    from nepcube.pipeline.context import Run
+
+PROVENANCE = "provenance.json"
+_PACKAGES = (
+    "nepcube", "xarray", "dask", "zarr", "numpy", "numba", "scipy", "pandas", "pyproj", "rasterio", "odc-geo",
+    "h5netcdf", "h5py", "netcdf4", "pyhdf", "regionmask", "geopandas", "shapely", "matplotlib",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the packages that make numbers."""
+    out = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return out
+
+
+def read(out: Path) -> dict[str, Any]:
+    """Read the provenance of an output; an empty one where there is none."""
+    file = out / PROVENANCE
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"inputs": [], "stages": {}}
+    return found
+
+
+def note_stage(run: Run, stage: str, seconds: float) -> None:
+    """Add the duration of a stage, and what identifies the run."""
+    record = read(run.out)
+    record["stages"][stage] = round(record["stages"].get(stage, 0.0) + seconds, 3)
+    record["versions"] = versions()
+    record["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record["platform"] = platform.platform()
+    _write(run.out / PROVENANCE, json.dumps(record, indent=1))
+
+
+def note_inputs(run: Run) -> None:
+    """Write the resolved recipe and list the inputs with their hashes."""
+    record = read(run.out)
+    record["inputs"] = inputs.hash_inputs(run.recipe, run.progress)
+    record["stages"] = {}
+    _write(run.out / PROVENANCE, json.dumps(record, indent=1))
+    note_recipe(run)
+
+
+def note_recipe(run: Run) -> None:
+    """Write the resolved recipe."""
+    _write(run.out / "recipe.yaml", recipes.dump_recipe(run.recipe))
+
+
+def _write(file: Path, text: str) -> None:
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)

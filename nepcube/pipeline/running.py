@@ -1,0 +1,171 @@
+"""Run: every stage that is not done, one run at a time, tidy at any end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nepcube import recipe as recipes
+from nepcube.errors import NepcubeError, RecipeError, StoreError
+from nepcube.execute import Engine, RunLock, Settings, make_engine
+from nepcube.pipeline import inputs, provenance
+from nepcube.pipeline.aggregate import aggregate
+from nepcube.pipeline.analyse import analyse
+from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, is_done, prepare, silent
+from nepcube.pipeline.ingest import ingest
+from nepcube.pipeline.planning import settle
+from nepcube.pipeline.publishing import publish
+from nepcube.pipeline.reporting import report
+
+_STAGES: dict[str, Callable[[Run], Any]] = {
+    "ingest": ingest,
+    "analyse": analyse,
+    "aggregate": aggregate,
+    "publish": publish,
+}
+
+
+def run(
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    client: Any = None,
+    options: Options | None = None,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Do every stage of a recipe that is not done, and give the path of the report.
+
+    Run again, it continues where it was; with a longer period it ingests the new years only.
+
+    Parameters
+    ----------
+    recipe : Recipe or path-like
+        A recipe, or the file of one.
+    out : path-like
+        The output folder.
+    client : distributed.Client, optional
+        A Dask client whose cluster does the work; threads of this process when left out.
+    options : Options, optional
+        Workers, memory and block size, none of which changes the results.
+    progress : callable, optional
+        Called with (stage, done, total, detail).
+    say : callable, optional
+        Called with lines for the user.
+
+    Returns
+    -------
+    pathlib.Path
+        ``OUT/report.html``.
+
+    Raises
+    ------
+    NepcubeError
+        The recipe, the data or the output are at fault.
+    """
+    _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
+    return Path(out) / "report.html"
+
+
+def run_stage(
+    stage: str,
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    client: Any = None,
+    options: Options | None = None,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Do one stage of a recipe; the stages before it must be done.
+
+    Parameters are those of `run`.
+    """
+    _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
+
+
+def _do(
+    stages: tuple[str, ...],
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    client: Any,
+    options: Options,
+    progress: Progress,
+    say: Callable[[str], None],
+    *,
+    again: bool,
+) -> None:
+    if not isinstance(recipe, recipes.Recipe):
+        recipe = recipes.load_recipe(recipe)
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
+    settings = settle(recipe, options)
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
+    try:
+        with RunLock(folder), _engine(client, settings, say) as engine:
+            _stages(stages, recipe, folder, engine, options, progress, say, again)
+    except NepcubeError:
+        # nothing is left of a run that could not begin
+        if made and not (folder / "cube.zarr").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _stages(
+    stages: tuple[str, ...],
+    recipe: recipes.Recipe,
+    folder: Path,
+    engine: Engine,
+    options: Options,
+    progress: Progress,
+    say: Callable[[str], None],
+    again: bool,
+) -> None:
+    if "ingest" in stages:
+        inputs.generate_archive(recipe, progress)
+    job = prepare(recipe, folder, engine, options, progress=progress, say=say)
+    try:
+        for stage in stages:
+            _require_before(job, stage)
+            done = is_done(job, stage)
+            start = time.monotonic()
+            if stage == "report":
+                report(job, again=again)
+            else:
+                _STAGES[stage](job)
+            if stage == "ingest" and not done:
+                provenance.note_inputs(job)
+            if not done:
+                provenance.note_stage(job, stage, time.monotonic() - start)
+            provenance.note_recipe(job)
+    finally:
+        job.ledger.flush()
+
+
+def _engine(client: Any, settings: Settings, say: Callable[[str], None]) -> Any:
+    if client is not None:
+        from contextlib import nullcontext
+
+        from nepcube.execute.engine import Cluster
+
+        return nullcontext(Cluster(client))
+    return make_engine(settings, say=say)
+
+
+def _require_before(job: Run, stage: str) -> None:
+    order = recipes.STAGES
+    for earlier in order[: min(order.index(stage), order.index("report"))]:
+        if not is_done(job, earlier):
+            raise RecipeError(
+                f"{job.out}: `{stage}` needs `{earlier}`, which is not done for this recipe.",
+                f"Run `nepcube {earlier}` first, or `nepcube run`, which does every stage.",
+            )

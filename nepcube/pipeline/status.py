@@ -1,0 +1,58 @@
+"""Status: what an output holds and what is done of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from nepcube import recipe as recipes
+from nepcube.errors import StoreError
+from nepcube.store import Ledger
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is done, and what verification found.
+
+    `damaged` are (stage, unit, chunk); they were taken back from the ledger, so that the next run makes them again.
+    """
+
+    out: Path
+    stages: tuple[tuple[str, bool], ...]
+    years: tuple[tuple[str, int], ...]
+    blocks: int
+    committed: tuple[tuple[str, bool], ...]
+    damaged: tuple[tuple[str, str, str], ...]
+
+
+def status(out: Path, *, verify: bool = False) -> Status:
+    """Say what is done in an output; with `verify`, hold every chunk against its checksum.
+
+    Raises
+    ------
+    StoreError
+        There is no output of nepcube.
+    """
+    if not (out / ".nepcube").is_dir():
+        raise StoreError(f"{out}: this is no output of nepcube.", "Name the folder that was given to `run` with -o.")
+    ledger = Ledger.open(out)
+    parts = ledger.parts()
+    damaged: tuple[tuple[str, str, str], ...] = ()
+    if verify:
+        damaged = tuple(ledger.verify(out))
+        for stage in {d[0] for d in damaged}:
+            ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
+            for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
+                ledger.set_part(later, None)
+        parts = ledger.parts()
+    years = Counter(unit.partition("/")[0] for unit in ledger.done("ingest"))
+    stores = ("cube.zarr", "statistics.zarr")
+    return Status(
+        out,
+        tuple((s, s in parts) for s in recipes.STAGES),
+        tuple(sorted(years.items())),
+        len(ledger.done("analyse")),
+        tuple((name, (out / name / "zarr.json").exists()) for name in stores),
+        damaged,
+    )

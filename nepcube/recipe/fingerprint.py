@@ -1,0 +1,43 @@
+"""Which parts of a recipe each stage depends on, and which of them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nepcube.recipe.models import Recipe
+
+#: the stages in their order
+STAGES = ("ingest", "analyse", "aggregate", "report", "publish")
+
+
+def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Give what the recipe says that `stage` and the stages before it use, as flat ``{key: value}``.
+
+    The period is not in the ingest part: a longer one appends. Title, blocks, workers and memory are in none.
+    """
+    plain = recipe.model_dump(mode="json", by_alias=True)
+    part = {key: plain[key] for key in ("archive", "grid", "sources")}
+    rank = STAGES.index(stage)
+    if rank >= 1:
+        part |= {key: plain[key] for key in ("period", "respiration", "statistics")}
+    if rank >= 2:
+        part |= {key: plain[key] for key in ("classes", "regions")}
+    return _flat(part)
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Name the keys in which two parts differ."""
+    return sorted(k for k in old.keys() | new.keys() if old.get(k, _ABSENT) != new.get(k, _ABSENT))
+
+
+_ABSENT = object()
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        out: dict[str, Any] = {}
+        for key, below in value.items():
+            out |= _flat(below, f"{prefix}.{key}" if prefix else str(key))
+        return out
+    return {prefix: value}

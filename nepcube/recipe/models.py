@@ -1,0 +1,254 @@
+"""What a recipe may say: frozen models that refuse unknown keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+
+Year = Annotated[int, Field(ge=1900, le=2200)]
+Driver = Literal["temperature", "precipitation", "radiation"]
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Model(BaseModel):
+    """A frozen record that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Archive(Model):
+    """A generated archive, for the demonstration and for tests."""
+
+    generate: Literal["headwaters"]
+    seed: Annotated[int, Field(ge=0)] = 1
+    pixels: Annotated[int, Field(ge=24, le=2400)] = 2400
+    path: str = "archive"
+
+
+class Grid(Model):
+    """The target grid; `bounds` are west, south, east, north in the units of the CRS."""
+
+    bounds: tuple[float, float, float, float] | Literal["regions"]
+    crs: str = "EPSG:4326"
+    resolution: str | float = "500 m"
+
+
+class ReaderSource(Model):
+    """A quantity that is read from files."""
+
+    reader: str
+    path: str | tuple[str, ...]
+    resampling: Literal["nearest", "bilinear"] = "nearest"
+    variable: str | None = None
+    units: str | None = None
+    time: Literal["hour", "day", "pentad", "month", "year"] | None = None
+    aggregate: Literal["mean", "amount", "per_day"] | None = None
+    min_coverage: Fraction = 1.0
+    min_fraction: Fraction = 0.5
+    max_qc: Annotated[int, Field(ge=0, le=100)] | None = None
+    nonvegetated: Literal["nan", "zero"] = "nan"
+
+    @field_validator("nonvegetated", mode="before")
+    @classmethod
+    def _nan_is_a_word(cls, value: Any) -> Any:
+        # YAML reads a bare .nan as a number
+        return "nan" if isinstance(value, float) and value != value else value
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+class ModelSource(Model):
+    """A quantity that is computed from the harmonised climate."""
+
+    model: Literal["miami", "thornthwaite-memorial"]
+    carbon_fraction: Annotated[float, Field(gt=0.3, lt=0.6)] = 0.45
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, ModelSource):
+        return "#model"
+    return "#model" if isinstance(value, dict) and "model" in value else "#reader"
+
+
+NppSource = Annotated[
+    Annotated[ReaderSource, Tag("#reader")] | Annotated[ModelSource, Tag("#model")],
+    Discriminator(_kind),
+]
+
+
+class Sources(Model):
+    """Where each quantity comes from."""
+
+    npp: NppSource
+    temperature: ReaderSource
+    precipitation: ReaderSource
+    radiation: ReaderSource | None = None
+
+    @model_validator(mode="after")
+    def _npp_options(self) -> Sources:
+        if isinstance(self.npp, ReaderSource) and self.npp.resampling != "nearest":
+            raise ValueError("npp: its codes allow `resampling: nearest` only")
+        for name in ("temperature", "precipitation", "radiation"):
+            source = getattr(self, name)
+            if source is not None and (source.max_qc is not None or source.nonvegetated != "nan"):
+                raise ValueError(f"{name}: `max_qc` and `nonvegetated` belong to npp")
+        return self
+
+    def readers(self) -> dict[str, ReaderSource]:
+        """Give the quantities that come from files."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: source for name, source in found.items() if isinstance(source, ReaderSource)}
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        return tuple(n for n in ("temperature", "precipitation", "radiation") if getattr(self, n) is not None)
+
+
+class Respiration(Model):
+    """The model of heterotrophic respiration; its time basis has no default."""
+
+    model: Literal["pei2009"] = "pei2009"
+    basis: Literal["annual", "monthly", "daily"]
+
+
+class CV(Model):
+    """The coefficient of variation."""
+
+    ddof: Literal[0, 1] = 0
+    min_mean: Annotated[float, Field(ge=0.0)] = 1.0
+
+
+class Correlation(Model):
+    """Partial correlations: each of `with`, given the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    of: tuple[Literal["nep", "npp"], ...] = ("nep",)
+    with_: tuple[Driver, ...] | None = Field(default=None, alias="with")
+
+
+class Statistics(Model):
+    """What is computed for every cell."""
+
+    min_years: Annotated[int, Field(ge=3)] | None = None
+    trend: tuple[Literal["ols", "theil-sen"], ...] = ("ols", "theil-sen")
+    mann_kendall: tuple[Literal["original", "3pw"], ...] = ("original", "3pw")
+    cv: CV = CV()
+    partial_correlation: Correlation = Correlation()
+    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+
+
+class ClassSpec(Model):
+    """How a map becomes classes: natural breaks into `k`, or given inner `breaks`."""
+
+    method: Literal["natural-breaks"] | None = None
+    k: Annotated[int, Field(ge=2, le=12)] = 5
+    breaks: tuple[float, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    signed: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClassSpec:
+        if self.breaks is not None and self.method is not None:
+            raise ValueError("give `method` or `breaks`, not both")
+        if self.breaks is not None and (
+            not self.breaks or any(a >= b for a, b in zip(self.breaks, self.breaks[1:], strict=False))
+        ):
+            raise ValueError("`breaks` must rise")
+        count = len(self.breaks) + 1 if self.breaks is not None else self.k
+        if self.labels is not None and len(self.labels) != count:
+            raise ValueError(f"{count} classes need {count} labels, {len(self.labels)} are given")
+        return self
+
+
+class Classes(Model):
+    """The classes of the maps and tables."""
+
+    slope: ClassSpec = ClassSpec(method="natural-breaks", k=5)
+    cv: ClassSpec = ClassSpec(method="natural-breaks", k=5)
+    partial_correlation: ClassSpec = ClassSpec(breaks=(-0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8))
+
+    @model_validator(mode="after")
+    def _fixed_breaks(self) -> Classes:
+        if self.partial_correlation.breaks is None:
+            raise ValueError("partial_correlation: several maps share its classes, so it takes `breaks`")
+        return self
+
+
+class Regions(Model):
+    """Polygons by which tables are made."""
+
+    path: str
+    name: str = "name"
+    overlap: Literal["centre"] = "centre"
+
+
+class Recipe(Model):
+    """One run, wholly described."""
+
+    recipe: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    title: str = ""
+    period: tuple[Year, Year]
+    grid: Grid
+    sources: Sources
+    respiration: Respiration
+    statistics: Statistics = Statistics()
+    classes: Classes = Classes()
+    regions: Regions | None = None
+    archive: Archive | None = None
+    blocks: Annotated[int, Field(ge=64, le=8192)] = 1024
+
+    _base: Path = PrivateAttr(default_factory=Path)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Recipe:
+        first, last = self.period
+        if first > last:
+            raise ValueError(f"period: {first} is after {last}")
+        years = last - first + 1
+        if years < 3:
+            raise ValueError(f"period: {years} years allow no trend; at least 3 are needed")
+        wanted = self.statistics.min_years
+        if wanted is not None and wanted > years:
+            raise ValueError(f"statistics.min_years: {wanted} is more than the {years} years of the period")
+        for driver in self.statistics.partial_correlation.with_ or ():
+            if driver not in self.sources.drivers:
+                raise ValueError(
+                    f"statistics.partial_correlation.with: there is no source for {driver!r}",
+                )
+        if self.grid.bounds == "regions" and self.regions is None:
+            raise ValueError("grid.bounds: `regions` needs a `regions` section")
+        return self
+
+    @property
+    def base(self) -> Path:
+        """The folder that the recipe's paths are relative to."""
+        return self._base
+
+    def at(self, base: Path) -> Recipe:
+        """Give the recipe with its paths relative to `base`."""
+        copy = self.model_copy()
+        copy._base = base
+        return copy
+
+    def resolve(self, path: str) -> str:
+        """Give a path of the recipe as an absolute one; URLs stay as they are."""
+        return path if "://" in path else str((self._base / path).resolve())
+
+    @property
+    def years(self) -> range:
+        return range(self.period[0], self.period[1] + 1)
+
+    @property
+    def min_years(self) -> int:
+        return self.statistics.min_years or len(self.years)
+
+    @property
+    def correlates(self) -> tuple[str, ...]:
+        """The drivers whose partial correlations are computed."""
+        return self.statistics.partial_correlation.with_ or self.sources.drivers

@@ -1,0 +1,21 @@
+"""Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
+
+from nepcube.regions.labels import label_attrs, label_regions, label_window
+from nepcube.regions.polygons import load_regions
+from nepcube.regions.sums import ClassSums, YearSums, aggregate
+from nepcube.regions.tables import class_table, flag_table, series_table, significance_table, summary_table
+
+__all__ = [
+    "ClassSums",
+    "YearSums",
+    "aggregate",
+    "class_table",
+    "flag_table",
+    "label_attrs",
+    "label_regions",
+    "label_window",
+    "load_regions",
+    "series_table",
+    "significance_table",
+    "summary_table",
+]

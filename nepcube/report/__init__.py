@@ -1,0 +1,34 @@
+"""Tables, maps, charts and one static page of a finished run.
+
+The room computes no statistics and uses no network. It draws what it is given; heavy libraries are imported on
+first use, and nothing of matplotlib's global state is touched.
+"""
+
+from __future__ import annotations
+
+from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
+from nepcube.report.figures import FIGURES, draw_figures
+from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
+from nepcube.report.page import write_page
+from nepcube.report.sheet import map_figure
+from nepcube.report.style import journal_style
+from nepcube.report.tables import write_tables
+
+__all__ = [
+    "ALL",
+    "FIGURES",
+    "ReportInputs",
+    "chart_partial_shares",
+    "chart_series",
+    "chart_sink_share",
+    "draw_figures",
+    "journal_style",
+    "map_classes",
+    "map_figure",
+    "map_nep_mean",
+    "map_partial",
+    "map_regions",
+    "write_page",
+    "write_tables",
+]

@@ -1,0 +1,253 @@
+"""Charts on any Axes: the series with its trend, shares of sink and source, shares of the classes of correlation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube.report import cartography as carto
+from nepcube.report.classes import scheme, shares
+from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.style import (
+    FLUX,
+    INK,
+    NEITHER,
+    NO_DATA,
+    QUIET,
+    SINK,
+    SLOPE,
+    SOURCE,
+    drawable,
+    identifier,
+    ink_on,
+    number,
+    p_text,
+    text_size_mm,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = ["chart_partial_shares", "chart_series", "chart_sink_share", "share_columns"]
+
+
+def shown_name(inputs: ReportInputs, region: str) -> str:
+    """Give a region's name as a chart writes it."""
+    if region == ALL:
+        return "whole region" if inputs.region_names else "whole area"
+    names = inputs.region_names
+    return drawable(region, identifier(names.index(region), len(names)) if region in names else region)
+
+
+def label_lines(text: str) -> int:
+    """Give the number of lines over which a region's name stands beside a bar."""
+    return max(1, math.ceil(text_size_mm(text)[0] / 44))
+
+
+def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: bool = False) -> Axes:
+    """Draw the area-weighted annual mean with the OLS line of the summary table.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    inputs : ReportInputs
+    region : str
+    compact : bool
+        For small multiples: no axis labels, smaller marks.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    rows = (
+        inputs.rows("series", region=region).sort_values("year") if len(inputs.rows("series", region=region)) else None
+    )
+    first, last = inputs.period
+    ax.set_xlim(first - 0.8, last + 0.8)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5 if compact else 7, integer=True, steps=[1, 2, 5, 10]))
+    ax.grid(axis="y")
+    if not compact:
+        ax.set_ylabel(f"{inputs.nep[:1].upper()}{inputs.nep[1:]} ({FLUX})")
+    values = np.asarray(rows["mean_gc_m2"], "f8") if rows is not None else np.array([])
+    if rows is None or not np.isfinite(values).any():
+        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
+        ax.set_yticks([])
+        return ax
+    years = np.asarray(rows["year"], "f8")
+    low, high = np.nanmin(values), np.nanmax(values)
+    room = (high - low) or max(abs(high), 1.0)
+    ax.set_ylim(low - 0.1 * room, high + 0.3 * room)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=4 if compact else 6))
+    if ax.get_ylim()[0] < 0 < ax.get_ylim()[1]:
+        ax.axhline(0, color=QUIET, linewidth=0.6)
+    ax.plot(years, values, color=SINK, marker="o", markersize=2.4 if compact else 3.2, markeredgecolor="white",
+            markeredgewidth=0.4,
+            label="annual mean", zorder=3)  # fmt: skip
+    summary = inputs.rows("summary", region=region)
+    if len(summary):
+        row = summary.iloc[0]
+        slope, centre = float(row["slope_gc_m2_yr"]), float(row["mean_gc_m2"])
+        seen = years[np.isfinite(values)]
+        if np.isfinite(slope) and np.isfinite(centre):
+            # least squares passes through the mean of both, so the table's slope and mean are the line
+            ends = np.array([seen.min(), seen.max()])
+            ax.plot(
+                ends,
+                centre + slope * (ends - seen.mean()),
+                color=SOURCE,
+                linewidth=1.1,
+                linestyle=(0, (5, 2)),
+                label="OLS trend",
+                zorder=2,
+            )
+            sign = "+" if slope > 0 else ""
+            unit = "" if compact else f" {SLOPE}"
+            text = f"{'' if compact else 'slope '}{sign}{number(slope, digits=3)}{unit}, {p_text(row['slope_pvalue'])}"
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+            ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
+    return ax
+
+
+def sink_and_source(
+    inputs: ReportInputs, region: str = ALL
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Look up the years and the shares of sink and source area, of the area with data."""
+    rows = inputs.rows("series", region=region)
+    if not len(rows):
+        return np.array([]), np.array([]), np.array([])
+    rows = rows.sort_values("year")
+    area = np.asarray(rows["area_km2"], "f8")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sink, source = (np.asarray(rows[f"{kind}_area_km2"], "f8") / area for kind in ("sink", "source"))
+    return np.asarray(rows["year"], "f8"), np.where(area > 0, sink, np.nan), np.where(area > 0, source, np.nan)
+
+
+def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only: str | None = None) -> Axes:
+    """Draw the shares of sink (NEP > 0) and source (NEP < 0) area by year, stacked to 100 %.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    inputs : ReportInputs
+    region : str
+    only : {"sink", "source"}, optional
+        Draw this share alone on a scale of its own, for one that is too small to be read in the stack.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    years, sink, source = sink_and_source(inputs, region)
+    first, last = inputs.period
+    ax.set_xlim(first - 0.8, last + 0.8)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
+    ax.grid(axis="y")
+    if not np.isfinite(sink).any():
+        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
+        ax.set_yticks([])
+        return ax
+    sink, source = 100 * np.nan_to_num(sink), 100 * np.nan_to_num(source)
+    bars: dict[str, Any] = {"width": 0.78, "linewidth": 0}
+    if only is not None:
+        values, colour = (sink, SINK) if only == "sink" else (source, SOURCE)
+        ax.bar(years, values, color=colour, **bars)
+        ax.set_ylim(0, max(float(values.max()) * 1.25, 1e-3))
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        ax.set_ylabel(f"{only} (%)")
+        return ax
+    ax.bar(years, sink, color=SINK, label="sink (NEP > 0)", **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label="source (NEP < 0)", **bars)
+    rest = np.where(sink + source > 0, 100 - sink - source, 0)
+    if (rest > 0.05).any():
+        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label="exactly zero", **bars)
+    ax.set_ylim(0, 100)
+    ax.set_yticks([0, 25, 50, 75, 100])
+    ax.set_ylabel("share of area with data (%)")
+    return ax
+
+
+def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+    """Look up the shares of a driver's classes for the whole region and then each region.
+
+    Returns
+    -------
+    list of str
+        The regions of the table.
+    numpy.ndarray
+        Regions by classes.
+    numpy.ndarray
+        The shares without data.
+    """
+    rows = inputs.rows("partial_classes")
+    present = set(rows["region"].astype(str)) if len(rows) else set()
+    names = [name for name in (ALL, *inputs.region_names) if name in present]
+    found = [shares(inputs, "partial_classes", name, driver) for name in names]
+    return names, np.array([f for f, _ in found], "f8"), np.nan_to_num(np.array([w for _, w in found], "f8"))
+
+
+def chart_partial_shares(ax: Axes, inputs: ReportInputs, driver: str, *, names: bool = True) -> Axes:
+    """Draw one stacked bar a region: the shares of its area in each class of partial correlation.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    inputs : ReportInputs
+    driver : str
+    names : bool
+        Whether to write the regions beside the bars.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+    """
+    classes = scheme(inputs, "partial_classes", driver)
+    regions, table, without = share_columns(inputs, driver)
+    ax.set_title(driver)
+    ax.set_xlim(0, 100)
+    ax.set_xticks([0, 25, 50, 75, 100])
+    ax.set_xlabel("share of area (%)")
+    ax.tick_params(axis="y", length=0)
+    for side in ("left", "top", "right"):
+        ax.spines[side].set_visible(False)
+    if classes is None or not regions:
+        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
+        ax.set_yticks([])
+        return ax
+    # the whole region stands first and a little apart
+    places = np.array([k + (0.25 if k else 0.0) for k in range(len(regions))])
+    table = np.nan_to_num(table)
+    left = np.zeros(len(regions))
+    columns = [*zip(classes.colors, table.T, strict=True), (NO_DATA, without)]
+    for colour, part in columns:
+        ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
+        for y, share, start in zip(places, part, left, strict=True):
+            if share >= 0.1:
+                ax.text(
+                    100 * (start + share / 2),
+                    y,
+                    f"{100 * share:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color=ink_on(colour),
+                )
+        left = left + part
+    ax.set_ylim(places[-1] + 0.55, -0.55)
+    labels = []
+    for name in regions:
+        text = shown_name(inputs, name)
+        labels.append(carto.wrap(text, label_lines(text)))
+    ax.set_yticks(places, labels if names else [""] * len(regions))
+    if names:
+        ax.get_yticklabels()[0].set_fontweight("bold")
+    return ax

@@ -1,0 +1,146 @@
+"""What a classified map says about its own classes: one reading for map, bar and table, so that colours agree."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import spec
+from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.style import even_colours, limit
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_FALLBACK = {"slope_class": spec.SLOPE_COLORS, "cv_class": spec.CV_COLORS}
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of one map: codes, labels, colours and inner breaks, from the lowest class to the highest."""
+
+    values: tuple[int, ...]
+    labels: tuple[str, ...]
+    colors: tuple[str, ...]
+    breaks: tuple[float, ...]
+
+    def interval(self, k: int) -> str:
+        """Write the interval of the `k`-th class; the outer ones are open."""
+        if len(self.breaks) != len(self.values) - 1:
+            return ""
+        if k == 0:
+            return f"< {limit(self.breaks[0])}" if self.breaks else "all values"
+        if k == len(self.values) - 1:
+            return f"≥ {limit(self.breaks[-1])}"
+        return f"{limit(self.breaks[k - 1])} to {limit(self.breaks[k])}"
+
+
+def _palette(colors: tuple[str, ...], n: int) -> tuple[str, ...]:
+    from matplotlib.colors import to_hex
+
+    return colors if len(colors) == n else tuple(to_hex(c) for c in even_colours(colors, max(n, 1)))
+
+
+def _hex(colors: list[str]) -> tuple[str, ...]:
+    from matplotlib.colors import is_color_like, to_hex
+
+    # attributes come from a store that others may have written; they end up in the page's style attributes
+    return tuple(to_hex(c) if is_color_like(c) else "#888888" for c in colors)
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = [float(v) for v in re.findall(r"[-+0-9.eE]+", value)]
+    return tuple(float(v) for v in np.atleast_1d(value))
+
+
+def classes_of(variable: xr.DataArray) -> Classes:
+    """Read the classes of a coded variable from its CF flag attributes.
+
+    Parameters
+    ----------
+    variable : xarray.DataArray
+        With `flag_values` and `flag_meanings`; `flag_colors` and `breaks` where known.
+    """
+    attrs = variable.attrs
+    values = tuple(int(v) for v in np.atleast_1d(attrs.get("flag_values", [])))
+    labels = tuple(str(word).replace("_", " ") for word in str(attrs.get("flag_meanings", "")).split())
+    keep = [k for k, v in enumerate(values) if v != 255]
+    labels = tuple(labels[k] if k < len(labels) else f"class {values[k]}" for k in keep)
+    colors = _hex(str(attrs.get("flag_colors", "")).split())
+    if len(colors) < len(values):
+        colors = _palette(_FALLBACK.get(str(variable.name), spec.SLOPE_COLORS), len(keep))
+    else:
+        colors = tuple(colors[k] for k in keep)
+    return Classes(tuple(values[k] for k in keep), labels, colors, _floats(attrs.get("breaks")))
+
+
+def partial_classes(variable: xr.DataArray) -> Classes:
+    """Give the classes of a partial correlation from its inner breaks (±0.8, ±0.5, ±0.3, 0 where none are stored)."""
+    breaks = _floats(variable.attrs.get("breaks")) or (-0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8)
+    n = len(breaks) + 1
+    edges = (-1.0, *breaks, 1.0)
+    labels = tuple(f"{limit(a)} to {limit(b)}" for a, b in pairwise(edges))
+    return Classes(tuple(range(n)), labels, _palette(spec.CORRELATION_COLORS, n), breaks)
+
+
+def scheme(inputs: ReportInputs, key: str, driver: str | None = None) -> Classes | None:
+    """Give the classes behind one of the class tables, or None where the run has no such map."""
+    name = f"nep_partial_{driver}" if key == "partial_classes" else key.removesuffix("es")
+    if name not in inputs.maps:
+        return None
+    variable = inputs.maps[name]
+    return partial_classes(variable) if key == "partial_classes" else classes_of(variable)
+
+
+def rows_of(inputs: ReportInputs, key: str, driver: str | None = None) -> pd.DataFrame:
+    """Give the rows of a class table, those of one driver for the partial correlations."""
+    rows = inputs.rows(key)
+    if driver is not None and "variable" in rows:
+        names = rows["variable"].astype(str).str.removeprefix("nep_partial_")
+        rows = rows[names == driver]
+    return rows
+
+
+def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None = None) -> tuple[list[float], float]:
+    """Look up the share of each class and of no data in a region.
+
+    Returns
+    -------
+    list of float
+        One share a class, from the lowest class to the highest; NaN where the table has no rows of the region.
+    float
+        The share without data.
+    """
+    classes = scheme(inputs, key, driver)
+    rows = rows_of(inputs, key, driver)
+    if classes is None:
+        return [], float("nan")
+    if not len(rows) or not len(rows := rows[rows["region"] == region]):
+        return [float("nan")] * len(classes.values), float("nan")
+    found = [0.0] * len(classes.values)
+    without = 0.0
+    for code, lower, upper, share in zip(rows["class"], rows["lower"], rows["upper"], rows["share"], strict=True):
+        if int(code) in (-1, 255):
+            without += float(share)
+        else:
+            found[_position(classes, int(code), float(lower), float(upper))] += float(share)
+    return found, without
+
+
+def _position(classes: Classes, code: int, lower: float, upper: float) -> int:
+    # by the interval, so that a table which counts from 1 and a map which counts from 0 agree
+    if len(classes.breaks) != len(classes.values) - 1:
+        return classes.values.index(code)
+    if not np.isfinite(lower):
+        return 0
+    if not np.isfinite(upper):
+        return len(classes.values) - 1
+    return int(np.searchsorted(classes.breaks, (lower + upper) / 2))

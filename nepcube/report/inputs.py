@@ -1,0 +1,120 @@
+"""The record that a report is drawn from: finished statistics, finished tables, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nepcube import spec
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["ALL", "ReportInputs"]
+
+#: the name of the union of the regions in every table
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """All that the tables, figures and page of one run are made from.
+
+    Parameters
+    ----------
+    name : str
+        The recipe's name, used in texts only.
+    title : str
+        What the page is called.
+    period : tuple of int
+        First and last year, inclusive.
+    maps : xarray.Dataset
+        Statistics on the grid, loaded, already decimated to at most some 2000 cells a side, with `spatial_ref`.
+        Class variables carry `flag_values`, `flag_meanings`, `flag_colors` and `breaks`; partial correlations `breaks`.
+    tables : mapping of str to pandas.DataFrame
+        `series`, `summary`, `slope_classes`, `cv_classes`, `partial_classes`, `npp_flags`; others are written too.
+        Their columns are those of the run's CSV files.
+    regions : geopandas.GeoDataFrame or None
+        Outlines in the grid's CRS, with a column `name`.
+    recipe_text : str
+        The resolved recipe.
+    provenance : mapping
+        `inputs` (source, path, bytes, hash), `versions`, `stages` (seconds), `created`.
+    formulas : list of dict
+        `name`, `formula`, `source` of every formula that the run used.
+    sources : list of dict
+        `quantity`, `reader`, `product`, `citation`, `units`, `resampling`.
+    notes : list of str
+        What a reader must know before using the numbers.
+    generated : str or None
+        A sentence that says that the data are generated; it is printed at the top of the page and on every figure.
+    potential : bool
+        Whether NPP is modelled, so that NEP is the potential one.
+    """
+
+    name: str
+    title: str
+    period: tuple[int, int]
+    maps: xr.Dataset
+    tables: Mapping[str, pd.DataFrame]
+    regions: gpd.GeoDataFrame | None = None
+    recipe_text: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    formulas: list[dict[str, str]] = field(default_factory=list)
+    sources: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    generated: str | None = None
+    potential: bool = False
+
+    @property
+    def nep(self) -> str:
+        """What the quantity is called: NEP, or potential NEP where NPP is modelled."""
+        return "potential NEP" if self.potential else "NEP"
+
+    @property
+    def years(self) -> str:
+        """The period as text."""
+        first, last = self.period
+        return str(first) if first == last else f"{first}–{last}"
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """The climate drivers that have a partial correlation, in the order of the vocabulary."""
+        return tuple(name for name in spec.CLIMATE if f"nep_partial_{name}" in self.maps)
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """The regions in the order of the tables, without their union."""
+        for key in ("summary", "series", "slope_classes", "partial_classes"):
+            table = self.table(key)
+            if table is not None and len(table):
+                names = table["region"].astype(str)
+                return tuple(name for name in dict.fromkeys(names) if name != ALL)
+        return ()
+
+    def table(self, key: str) -> pd.DataFrame | None:
+        """Give a table, or None where the run has not made it."""
+        return self.tables.get(key)
+
+    def rows(self, key: str, **where: object) -> pd.DataFrame:
+        """Give the rows of a table that match, an empty frame where there is no such table.
+
+        Parameters
+        ----------
+        key : str
+        **where
+            A column and the value it must have.
+        """
+        import pandas as pd
+
+        table = self.table(key)
+        if table is None:
+            return pd.DataFrame()
+        for column, value in where.items():
+            if column not in table:
+                return table.iloc[:0]
+            table = table[table[column] == value]
+        return table

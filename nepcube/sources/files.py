@@ -1,0 +1,97 @@
+"""Finding files, and telling what a file is by its first bytes rather than by its name."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nepcube.errors import SourceError
+
+_MAGIC = (
+    (b"\x0e\x03\x13\x01", "HDF4"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"CDF\x01", "NetCDF classic"),
+    (b"CDF\x02", "NetCDF classic"),
+    (b"CDF\x05", "NetCDF classic"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"GRIB", "GRIB"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip file"),
+)
+_WAYS_OUT = {
+    "an HTML page": "The download failed and a login or error page was saved under the file's name: download it again.",
+    "a ZIP archive": "Unpack it first: the Climate Data Store delivers several files in one ZIP.",
+    "a gzip file": "Unpack it first (gunzip).",
+    "empty": "The download failed: download it again.",
+    "GRIB": "Ask for NetCDF, or convert it; GRIB is not read by this version.",
+}
+
+
+def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Give the files that some paths and patterns name, sorted, each once.
+
+    Raises
+    ------
+    SourceError
+        A pattern matches nothing.
+    """
+    patterns: Iterable[str | os.PathLike[str]] = [paths] if isinstance(paths, str | os.PathLike) else paths
+    found: set[str] = set()
+    for pattern in map(os.fspath, patterns):
+        here = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p) or p.endswith(".zarr")]
+        if not here:
+            raise SourceError(
+                f"{pattern}: no file matches.",
+                "Check the path (it is relative to the recipe) and that the download is complete.",
+            )
+        found.update(here)
+    return tuple(sorted(found))
+
+
+def kind(path: str) -> str:
+    """Tell what a file is: ``"HDF4"``, ``"HDF5"``, ``"NetCDF classic"``, ``"TIFF"``, … or ``"unknown"``."""
+    if Path(path).is_dir():
+        return "Zarr" if (Path(path) / "zarr.json").exists() or (Path(path) / ".zgroup").exists() else "a folder"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}).", "Check the file's permissions.") from None
+    if not head:
+        return "empty"
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<?xml")) or b"<html" in text:
+        return "an HTML page"
+    return "unknown"
+
+
+def require(path: str, *wanted: str) -> str:
+    """Give the kind of a file, which must be one of `wanted`.
+
+    Raises
+    ------
+    SourceError
+        The file is something else.
+    """
+    got = kind(path)
+    if got in wanted:
+        return got
+    is_what = "is of no known format" if got == "unknown" else f"is {got}"
+    raise SourceError(
+        f"{path}: {is_what}, not {' or '.join(wanted)}.",
+        _WAYS_OUT.get(got, "Check that the file is what its name says, and download it again if not."),
+    )
+
+
+def damaged(path: str, error: BaseException) -> SourceError:
+    """Make the error for a file that has the right first bytes and cannot be read."""
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return SourceError(f"{path}: the file is damaged or cut off ({reason}).", "Download it again.")

@@ -1,0 +1,416 @@
+"""Kernels of the statistics: one series in, a few numbers out. numpy and numba only.
+
+No fastmath, sequential over time, float64 accumulators, one rounding at the end: the same bits however the cells are cut.
+A series with an infinite value, or with fewer than `least` values, gives NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import guvectorize, njit
+
+from nepcube.compiling import keep_compiled
+
+CACHE = keep_compiled()
+
+
+def gufunc(inputs: str, outputs: str, shape: str) -> Any:
+    """Compile for float32 and float64 series; ``y`` is a series, ``t`` a float64 vector, ``s`` a scalar, ``c`` controls."""
+    signatures = []
+    for y in ("float32", "float64"):
+        kinds = {"y": f"{y}[:]", "t": "float64[:]", "s": "float64", "c": f"{y}[:,:]", "o": f"{y}[:]"}
+        signatures.append("void(" + ",".join(kinds[k] for k in inputs + outputs) + ")")
+    return guvectorize(signatures, shape, nopython=True, cache=CACHE)
+
+
+@njit(nogil=True, cache=CACHE)
+def _usable(y: Any, least: float) -> int:
+    # the number of values, or -1 where nothing can be said
+    n = 0
+    for i in range(y.size):
+        if np.isinf(y[i]):
+            return -1
+        if not np.isnan(y[i]):
+            n += 1
+    return n if n >= least and n > 0 else -1
+
+
+@njit(nogil=True, cache=CACHE)
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    # continued fraction of the incomplete beta function by Lentz's method (DLMF 8.17.22)
+    tiny = 1e-300
+    c = 1.0
+    d = 1.0 - (a + b) * x / (a + 1.0)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    h = d
+    for m in range(1, 500):
+        m2 = 2 * m
+        term = m * (b - m) * x / ((a + m2 - 1.0) * (a + m2))
+        d = 1.0 + term * d
+        d = 1.0 / (d if abs(d) > tiny else tiny)
+        c = 1.0 + term / c
+        c = c if abs(c) > tiny else tiny
+        h *= d * c
+        term = -(a + m) * (a + b + m) * x / ((a + m2) * (a + m2 + 1.0))
+        d = 1.0 + term * d
+        d = 1.0 / (d if abs(d) > tiny else tiny)
+        c = 1.0 + term / c
+        c = c if abs(c) > tiny else tiny
+        step = d * c
+        h *= step
+        if abs(step - 1.0) < 1e-15:
+            break
+    return h
+
+
+@njit(nogil=True, cache=CACHE)
+def t_pvalue(t: float, dof: float) -> float:
+    """Two-sided p-value of Student's t: the regularised incomplete beta function I_x(dof/2, 1/2), x = dof/(dof+t2)."""
+    if np.isnan(t) or dof <= 0:
+        return np.nan
+    if np.isinf(t):
+        return 0.0
+    t2 = t * t
+    a = 0.5 * dof
+    b = 0.5
+    x = dof / (dof + t2)
+    y = t2 / (dof + t2)
+    if y == 0.0:
+        return 1.0
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y))
+    if x < (a + 1.0) / (a + b + 2.0):
+        return front * _beta_fraction(a, b, x) / a
+    return 1.0 - front * _beta_fraction(b, a, y) / b
+
+
+@gufunc("yts", "oooooo", "(n),(n),()->(),(),(),(),(),()")
+def ols(
+    y: Any, x: Any, least: Any, slope: Any, intercept: Any, stderr: Any, pvalue: Any, lag1: Any, count: Any
+) -> None:
+    """Ordinary least squares on x; the intercept is the fitted value at x = 0."""
+    slope[0] = np.nan
+    intercept[0] = np.nan
+    stderr[0] = np.nan
+    pvalue[0] = np.nan
+    lag1[0] = np.nan
+    count[0] = 0.0
+    n = _usable(y, max(least, 2.0))
+    if n < 0:
+        return
+    mean_x = 0.0
+    mean_y = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            mean_x += x[i]
+            mean_y += np.float64(y[i])
+    mean_x /= n
+    mean_y /= n
+    sxx = 0.0
+    sxy = 0.0
+    syy = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            dx = x[i] - mean_x
+            dy = np.float64(y[i]) - mean_y
+            sxx += dx * dx
+            sxy += dx * dy
+            syy += dy * dy
+    count[0] = n
+    if sxx <= 0.0:
+        return
+    b = sxy / sxx
+    slope[0] = b
+    intercept[0] = mean_y - b * mean_x
+    if n < 3:
+        return
+    rss = 0.0
+    products = 0.0
+    last = np.nan
+    last_x = np.nan
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            e = (np.float64(y[i]) - mean_y) - b * (x[i] - mean_x)
+            rss += e * e
+            # only neighbours in time, so that a gap makes no false pair
+            if x[i] - last_x == 1.0:
+                products += e * last
+            last = e
+            last_x = x[i]
+    # a residual that is only rounding is none
+    if rss <= 1e-24 * (syy + mean_y * mean_y * n):
+        rss = 0.0
+    error = math.sqrt(rss / (n - 2) / sxx)
+    stderr[0] = error
+    if syy <= 1e-24 * mean_y * mean_y * n:
+        return
+    if rss > 0.0:
+        lag1[0] = products / rss
+        pvalue[0] = t_pvalue(b / error, n - 2.0)
+    else:
+        pvalue[0] = 0.0
+
+
+@gufunc("yss", "ooo", "(n),(),()->(),(),()")
+def moments(y: Any, least: Any, ddof: Any, mean: Any, sd: Any, count: Any) -> None:
+    """Mean and standard deviation."""
+    mean[0] = np.nan
+    sd[0] = np.nan
+    count[0] = 0.0
+    n = _usable(y, least)
+    if n < 0:
+        return
+    total = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            total += np.float64(y[i])
+    m = total / n
+    ss = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            d = np.float64(y[i]) - m
+            ss += d * d
+    mean[0] = m
+    count[0] = n
+    if n > ddof:
+        sd[0] = math.sqrt(ss / (n - ddof))
+
+
+@gufunc("ysss", "oo", "(n),(),(),()->(),()")
+def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any) -> None:
+    """Coefficient of variation, with the sign of the mean."""
+    cv[0] = np.nan
+    count[0] = 0.0
+    n = _usable(y, least)
+    if n < 0:
+        return
+    total = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            total += np.float64(y[i])
+    m = total / n
+    ss = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            d = np.float64(y[i]) - m
+            ss += d * d
+    count[0] = n
+    if n > ddof and abs(m) >= min_mean and m != 0.0:
+        cv[0] = math.sqrt(ss / (n - ddof)) / m
+
+
+@gufunc("yycs", "ooo", "(n),(n),(k,n),()->(),(),()")
+def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
+    """Partial correlation of y and x given the controls, by orthogonalising one after the other (modified Gram-Schmidt)."""
+    r[0] = np.nan
+    pvalue[0] = np.nan
+    count[0] = 0.0
+    k = controls.shape[0]
+    size = y.size
+    columns = np.empty((k + 2, size), np.float64)
+    n = 0
+    for i in range(size):
+        bad = np.isnan(y[i]) or np.isnan(x[i])
+        wild = np.isinf(y[i]) or np.isinf(x[i])
+        for c in range(k):
+            bad = bad or np.isnan(controls[c, i])
+            wild = wild or np.isinf(controls[c, i])
+        if wild:
+            return
+        if not bad:
+            for c in range(k):
+                columns[c, n] = controls[c, i]
+            columns[k, n] = x[i]
+            columns[k + 1, n] = y[i]
+            n += 1
+    if n < least or n == 0:
+        return
+    count[0] = n
+    dof = n - 2 - k
+    if dof < 1:
+        return
+    for c in range(k + 2):
+        total = 0.0
+        for i in range(n):
+            total += columns[c, i]
+        m = total / n
+        before = 0.0
+        for i in range(n):
+            columns[c, i] -= m
+            before += columns[c, i] * columns[c, i]
+        # a series that varies by rounding alone is constant
+        if before <= 1e-24 * m * m * n or before == 0.0:
+            return
+        # twice is enough (Kahan): the second pass takes away what rounding left of the first
+        for _ in range(2):
+            for other in range(min(c, k)):
+                dot = 0.0
+                for i in range(n):
+                    dot += columns[c, i] * columns[other, i]
+                for i in range(n):
+                    columns[c, i] -= dot * columns[other, i]
+        after = 0.0
+        for i in range(n):
+            after += columns[c, i] * columns[c, i]
+        # nothing is left of it: collinear with the controls
+        if after <= 1e-12 * before:
+            return
+        norm = math.sqrt(after)
+        for i in range(n):
+            columns[c, i] /= norm
+    dot = 0.0
+    for i in range(n):
+        dot += columns[k, i] * columns[k + 1, i]
+    dot = min(1.0, max(-1.0, dot))
+    r[0] = dot
+    rest = 1.0 - dot * dot
+    pvalue[0] = t_pvalue(dot * math.sqrt(dof / rest), float(dof)) if rest > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=CACHE)
+def _sorted_slopes(v: Any, x: Any, n: int) -> Any:
+    slopes = np.empty(n * (n - 1) // 2, np.float64)
+    at = 0
+    for i in range(n - 1):
+        for j in range(i + 1, n):
+            slopes[at] = (v[j] - v[i]) / (x[j] - x[i])
+            at += 1
+    slopes.sort()
+    return slopes
+
+
+@njit(nogil=True, cache=CACHE)
+def _middle(ordered: Any) -> float:
+    n = ordered.size
+    return ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])
+
+
+@njit(nogil=True, cache=CACHE)
+def _compact(y: Any, x: Any, v: Any, w: Any) -> int:
+    n = 0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            v[n] = y[i]
+            w[n] = x[i]
+            n += 1
+    return n
+
+
+@njit(nogil=True, cache=CACHE)
+def _variance_of_s(v: Any, n: int) -> float:
+    # ties corrected (Kendall 1975); each member of a group of m adds (m - 1)(2m + 5)
+    ties = 0.0
+    for i in range(n):
+        m = 0
+        for j in range(n):
+            if v[j] == v[i]:
+                m += 1
+        ties += (m - 1.0) * (2.0 * m + 5.0)
+    return (n * (n - 1.0) * (2.0 * n + 5.0) - ties) / 18.0
+
+
+@njit(nogil=True, cache=CACHE)
+def _at_rank(ordered: Any, position: float) -> float:
+    last = ordered.size - 1
+    position = min(max(position, 0.0), float(last))
+    low = int(math.floor(position))
+    high = min(low + 1, last)
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
+
+
+@gufunc("ytss", "oooo", "(n),(n),(),()->(),(),(),()")
+def sen(y: Any, x: Any, least: Any, z: Any, slope: Any, lower: Any, upper: Any, count: Any) -> None:
+    """Theil-Sen slope and its interval, ranks (N -+ z sqrt(Var S)) / 2 interpolated (Sen 1968, Gilbert 1987)."""
+    slope[0] = np.nan
+    lower[0] = np.nan
+    upper[0] = np.nan
+    count[0] = 0.0
+    n = _usable(y, max(least, 2.0))
+    if n < 0:
+        return
+    v = np.empty(n, np.float64)
+    w = np.empty(n, np.float64)
+    _compact(y, x, v, w)
+    slopes = _sorted_slopes(v, w, n)
+    count[0] = n
+    slope[0] = _middle(slopes)
+    if n > 2:
+        c = z * math.sqrt(_variance_of_s(v, n))
+        lower[0] = _at_rank(slopes, (slopes.size - c) / 2.0 - 1.0)
+        upper[0] = _at_rank(slopes, (slopes.size + c) / 2.0)
+
+
+@njit(nogil=True, cache=CACHE)
+def _kendall(v: Any, n: int) -> tuple[float, float, float]:
+    # (tau, p, S)
+    s = 0.0
+    for i in range(n - 1):
+        for j in range(i + 1, n):
+            if v[j] > v[i]:
+                s += 1.0
+            elif v[j] < v[i]:
+                s -= 1.0
+    var = _variance_of_s(v, n)
+    pairs = 0.5 * n * (n - 1.0)
+    if var <= 0.0:
+        return np.nan, np.nan, s
+    z = 0.0
+    if s > 0:
+        z = (s - 1.0) / math.sqrt(var)
+    elif s < 0:
+        z = (s + 1.0) / math.sqrt(var)
+    return s / pairs, math.erfc(abs(z) / math.sqrt(2.0)), s
+
+
+@njit(nogil=True, cache=CACHE)
+def _lag1(v: Any, n: int) -> float:
+    mean = 0.0
+    for i in range(n):
+        mean += v[i]
+    mean /= n
+    top = 0.0
+    bottom = 0.0
+    for i in range(n):
+        d = v[i] - mean
+        bottom += d * d
+        if i > 0:
+            top += d * (v[i - 1] - mean)
+    return top / bottom if bottom > 0.0 else np.nan
+
+
+@gufunc("ytss", "ooo", "(n),(n),(),()->(),(),()")
+def kendall(y: Any, x: Any, least: Any, variant: Any, tau: Any, pvalue: Any, count: Any) -> None:
+    """Mann-Kendall; variant 0 is the original, 1 the larger p of pre-whitening and trend-free pre-whitening (3PW)."""
+    tau[0] = np.nan
+    pvalue[0] = np.nan
+    count[0] = 0.0
+    n = _usable(y, max(least, 3.0))
+    if n < 0:
+        return
+    v = np.empty(n, np.float64)
+    w = np.empty(n, np.float64)
+    _compact(y, x, v, w)
+    count[0] = n
+    t, p, _ = _kendall(v, n)
+    tau[0] = t
+    if variant == 0.0 or n < 4 or np.isnan(p):
+        pvalue[0] = p
+        return
+    r = _lag1(v, n)
+    white = np.empty(n - 1, np.float64)
+    for i in range(n - 1):
+        white[i] = v[i + 1] - r * v[i]
+    _, p_white, _ = _kendall(white, n - 1)
+    b = _middle(_sorted_slopes(v, w, n))
+    free = np.empty(n, np.float64)
+    for i in range(n):
+        free[i] = v[i] - b * (i + 1.0)
+    r = _lag1(free, n)
+    if np.isnan(r):
+        r = 0.0
+    for i in range(n - 1):
+        white[i] = free[i + 1] - r * free[i] + b * (i + 1.0)
+    _, p_free, _ = _kendall(white, n - 1)
+    pvalue[0] = max(p_white, p_free)

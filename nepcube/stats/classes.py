@@ -1,0 +1,222 @@
+"""Classes of a map: natural breaks from all its cells, and the classes that breaks make.
+
+Classes are [lower, upper): a break is the smallest value of the upper class. The outer classes are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import spec
+from nepcube.errors import SpecError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+NO_CLASS = 255
+BINS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Weights of values in bins of equal width, mergeable without loss.
+
+    Weights are kept as integers (a fixed point of 2**-20 of a unit, km2 for areas), so that the sum does not depend
+    on how the map was cut. `smallest` is the least value in each bin.
+    """
+
+    low: float
+    high: float
+    weights: NDArray[np.int64]
+    moments: NDArray[np.int64]
+    smallest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: Any, weights: Any, low: float, high: float, bins: int = BINS) -> Histogram:
+        """Count the finite values of an array."""
+        from nepcube.stats import _breaks
+
+        v = np.ascontiguousarray(values, dtype=np.float64).ravel()
+        w = np.ascontiguousarray(np.broadcast_to(weights, np.shape(values)), dtype=np.float64).ravel()
+        counted, moment, smallest = _breaks.histogram(v, w, float(low), float(high), bins)
+        return cls(float(low), float(high), counted, moment, smallest)
+
+    def __add__(self, other: Histogram) -> Histogram:
+        if (self.low, self.high, self.weights.size) != (other.low, other.high, other.weights.size):
+            raise SpecError("Histograms of different bins cannot be added.", "Count both with the same bounds.")
+        return Histogram(
+            self.low,
+            self.high,
+            self.weights + other.weights,
+            self.moments + other.moments,
+            np.minimum(self.smallest, other.smallest),
+        )
+
+    def breaks(self, k: int) -> tuple[float, ...]:
+        """Give the k - 1 inner natural breaks (Fisher-Jenks) of what was counted.
+
+        The within-class sum of squares exceeds that of the cells themselves by at most what the width of a bin
+        allows, summed over the breaks.
+        """
+        from nepcube.stats import _breaks
+
+        full = np.flatnonzero(self.weights)
+        if full.size < k:
+            raise SpecError(
+                f"natural breaks: {full.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."
+            )
+        weights = self.weights[full].astype(np.float64)
+        # moments are kept relative to the middle of each bin, which keeps them small and the centres exact
+        width = (self.high - self.low) / self.weights.size
+        middle = self.low + (full + 0.5) * width
+        centres = middle + self.moments[full] / weights * width if width > 0 else self.smallest[full]
+        starts = _breaks.fisher_jenks(centres, weights, k)
+        return tuple(float(self.smallest[full[s]]) for s in starts[1:])
+
+
+def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None = None) -> tuple[float, ...]:
+    """Find the breaks that make the classes most uniform within (Fisher-Jenks), from all cells.
+
+    Values are exact where a map has at most 65,536 of them; larger maps are counted in as many bins, over all cells,
+    which makes the breaks those of the bins. The result does not depend on chunks.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        Any shape; NaN is left out. Dask arrays are computed chunk by chunk.
+    k : int
+        Number of classes.
+    weights : xarray.DataArray, optional
+        The area of each cell, broadcast against `da`; equal weights when left out.
+
+    Returns
+    -------
+    tuple of float
+        The k - 1 inner breaks, rising; each is the smallest value of its upper class.
+
+    Raises
+    ------
+    SpecError
+        There are fewer distinct values than classes.
+
+    References
+    ----------
+    Fisher, W. D. 1958. J. Am. Stat. Assoc. 53, 789-798. Jenks, G. F. 1977. Optimal data classification for
+    choropleth maps. University of Kansas.
+    """
+    from nepcube.stats import _breaks
+
+    if k < 2:
+        raise SpecError(f"natural breaks: {k} class(es).", "Ask for two or more.")
+    blocks = list(_blocks(da, weights))
+    lows, highs, count = [], [], 0
+    for block, _ in blocks:
+        values = _finite(block())
+        if values.size:
+            lows.append(values.min())
+            highs.append(values.max())
+            count += values.size
+    if not lows:
+        raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
+    if count <= BINS:
+        values = np.concatenate([np.asarray(b(), np.float64).ravel() for b, _ in blocks])
+        loads = np.concatenate([np.broadcast_to(w(), np.shape(b())).ravel() for b, w in blocks]).astype(np.float64)
+        good = np.isfinite(values) & (loads > 0)
+        distinct, inverse = np.unique(values[good], return_inverse=True)
+        if distinct.size < k:
+            raise SpecError(
+                f"natural breaks: {distinct.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."
+            )
+        starts = _breaks.fisher_jenks(distinct, np.bincount(inverse, loads[good]), k)
+        return tuple(float(distinct[s]) for s in starts[1:])
+    low, high = float(min(lows)), float(max(highs))
+    total: Histogram | None = None
+    for block, load in blocks:
+        part = Histogram.of(block(), load(), low, high)
+        total = part if total is None else total + part
+    if total is None:
+        raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
+    return total.breaks(k)
+
+
+def _finite(values: Any) -> NDArray[np.float64]:
+    v = np.asarray(values, np.float64)
+    return v[np.isfinite(v)]
+
+
+def _blocks(da: xr.DataArray, weights: xr.DataArray | None) -> Any:
+    import itertools
+
+    import xarray as xr
+
+    loads = xr.ones_like(da, dtype="float64") if weights is None else weights.broadcast_like(da).transpose(*da.dims)
+    if da.chunks is None:
+        yield (lambda: da.values), (lambda: loads.values)
+        return
+    edges = [np.cumsum([0, *c]) for c in da.chunks]
+    for index in itertools.product(*(range(len(c)) for c in da.chunks)):
+        where = {d: slice(int(e[i]), int(e[i + 1])) for d, e, i in zip(da.dims, edges, index, strict=True)}
+        yield (lambda w=where: da.isel(w).values), (lambda w=where: loads.isel(w).values)
+
+
+def classify(
+    da: xr.DataArray,
+    breaks: Sequence[float],
+    *,
+    labels: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> xr.DataArray:
+    """Put each cell into the class [lower, upper) that its value falls in.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+    breaks : sequence of float
+        The inner breaks, rising: n breaks make n + 1 classes, the outer ones open.
+    labels : sequence of str, optional
+        Names of the classes, from the lowest; the bounds when left out.
+    colors : sequence of str, optional
+        Hexadecimal colours of the classes, for maps, bars and tables alike.
+
+    Returns
+    -------
+    xarray.DataArray
+        uint8, 0 for the lowest class, 255 where there is no value; names and colours in CF flag attributes, the
+        breaks in the attribute ``breaks``. Lazy on dask input.
+
+    Raises
+    ------
+    SpecError
+        The breaks do not rise, or the labels are not one more than the breaks.
+    """
+    import xarray as xr
+
+    inner = np.asarray(breaks, dtype=np.float64)
+    if inner.size == 0 or not np.isfinite(inner).all() or (np.diff(inner) <= 0).any():
+        raise SpecError(f"classes: the breaks {list(breaks)} do not rise.", "Give finite numbers in rising order.")
+    names = list(labels) if labels is not None else interval_labels(inner)
+    if len(names) != inner.size + 1:
+        raise SpecError(f"classes: {inner.size + 1} classes, {len(names)} labels.", "Give one label for each class.")
+
+    def into(values: Any) -> Any:
+        # float32 values are compared as what they are, against breaks in float64
+        index = np.searchsorted(inner, np.asarray(values, np.float64), side="right").astype(np.uint8)
+        return np.where(np.isnan(values), np.uint8(NO_CLASS), index)
+
+    out = xr.apply_ufunc(into, da, dask="parallelized", output_dtypes=[np.uint8])
+    flags = dict(enumerate(names)) | {NO_CLASS: "no data"}
+    paint = [*colors, "#d9d9d9"] if colors is not None else None
+    out.attrs = {"long_name": f"class of {da.attrs.get('long_name', da.name or 'the map')}", "units": "1"}
+    out.attrs |= spec.flag_attrs(flags, "uint8", paint) | {"breaks": inner}
+    return out
+
+
+def interval_labels(breaks: Sequence[float] | NDArray[np.float64]) -> list[str]:
+    """Name classes by their bounds."""
+    b = [f"{v:.4g}" for v in breaks]
+    return [f"< {b[0]}", *(f"{a} to {c}" for a, c in zip(b[:-1], b[1:], strict=True)), f">= {b[-1]}"]

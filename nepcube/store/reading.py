@@ -1,0 +1,58 @@
+"""Opening our stores, as anyone could with `xarray.open_zarr`, but refusing unfinished ones with a reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nepcube.errors import StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def open_cube(out: str | os.PathLike[str], *, block: int = 1024) -> xr.Dataset:
+    """Open the cube of a run.
+
+    Parameters
+    ----------
+    out : path-like
+        The output folder of a run, or its ``cube.zarr``.
+    block : int
+        Cells a side of a dask chunk; all years are in one chunk, as statistics over time want them.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy, dims (time, latitude, longitude) or (time, y, x); npp, npp_flag, climate, and rh and nep once
+        the analysis is done.
+
+    Raises
+    ------
+    StoreError
+        There is no finished cube.
+    """
+    return open_store(_below(Path(out), "cube.zarr"), block=block)
+
+
+def open_statistics(out: str | os.PathLike[str], *, block: int = 1024) -> xr.Dataset:
+    """Open the statistics of a run; see `open_cube`."""
+    return open_store(_below(Path(out), "statistics.zarr"), block=block)
+
+
+def _below(path: Path, name: str) -> Path:
+    return path if path.name.endswith(".zarr") else path / name
+
+
+def open_store(path: Path, *, block: int = 1024) -> xr.Dataset:
+    """Open one store of ours lazily."""
+    import xarray as xr
+
+    if not path.is_dir():
+        raise StoreError(f"{path}: there is no such store.", "Name the output folder of a run.")
+    if not (path / "zarr.json").exists():
+        raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
+    ds = xr.open_zarr(path, consolidated=True, chunks=None)
+    spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
+    return ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})

@@ -1,0 +1,289 @@
+"""Creating, writing and committing a store.
+
+A store is committed by its root metadata, written last and once. Every write is of whole chunks, so that two writers
+never share one, and gives the checksum of each chunk for the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import spec
+from nepcube.errors import StoreError
+from nepcube.grid import Window, dims, spatial_coords
+from nepcube.store.layout import TIME_CHUNK, Layout, compressors
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+_ROOT = "zarr.json"
+_EPOCH = np.datetime64("1970-01-01")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A Zarr store of ours at `path`, on `grid`, in chunks of `chunk` cells a side. Light, and safe to send to workers."""
+
+    path: Path
+    grid: GeoBox
+    chunk: int
+
+    @property
+    def committed(self) -> bool:
+        """Whether the root metadata is there."""
+        return (self.path / _ROOT).exists()
+
+    def has(self, name: str) -> bool:
+        return (self.path / name / _ROOT).exists()
+
+    def uncommit(self) -> None:
+        """Take the commit record away, before anything that it vouches for is changed."""
+        (self.path / _ROOT).unlink(missing_ok=True)
+
+    def remove(self, names: Sequence[str] | None = None) -> None:
+        """Remove some arrays, or all of the store."""
+        self.uncommit()
+        if names is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            for name in names:
+                shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def create(self, layouts: Sequence[Layout], years: Sequence[int] | None) -> None:
+        """Create the arrays that are not there yet, the coordinates, and the time axis for `years`.
+
+        Existing yearly arrays are made longer where `years` has grown; the committed metadata, which others read,
+        stays as it was until the next commit.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        root = self.path / _ROOT
+        kept = root.read_bytes() if root.exists() else None
+        for layout in layouts:
+            self._create_array(layout, years)
+        if not self.has("spatial_ref"):
+            self._create_coords()
+        if years is not None:
+            self._write_time(years)
+        # zarr creates the root group in passing; only a commit may
+        if kept is None:
+            root.unlink(missing_ok=True)
+        else:
+            root.write_bytes(kept)
+
+    def _create_array(self, layout: Layout, years: Sequence[int] | None) -> None:
+        import zarr
+
+        rows, columns = self.grid.shape
+        shape: tuple[int, ...] = (rows, columns)
+        chunks: tuple[int, ...] = (self.chunk, self.chunk)
+        names = dims(self.grid)
+        if layout.yearly:
+            if years is None:
+                raise StoreError(f"{layout.name}: no years are given.", "Give the period.")
+            shape, chunks, names = (len(years), *shape), (1, *chunks), ("time", *names)
+        if self.has(layout.name):
+            array = zarr.open_array(str(self.path), path=layout.name, mode="r+")
+            if array.shape[-2:] != shape[-2:] or array.chunks != chunks or array.dtype != np.dtype(layout.dtype):
+                raise StoreError(
+                    f"{self.path}/{layout.name}: shape {array.shape}, chunks {array.chunks} of {array.dtype} are not "
+                    f"those of this run ({shape}, {chunks}, {layout.dtype}).",
+                    "Keep `blocks` as it was, or start over with --fresh.",
+                )
+            if array.shape != shape:
+                array.resize(shape)
+            return
+        zarr.create_array(
+            str(self.path),
+            name=layout.name,
+            shape=shape,
+            chunks=chunks,
+            dtype=layout.dtype,
+            fill_value=layout.fill,
+            compressors=compressors(),
+            dimension_names=names,
+            attributes=_plain(layout.attrs | {"grid_mapping": "spatial_ref"}),
+            config={"write_empty_chunks": True},
+            zarr_format=3,
+        )
+
+    def _create_coords(self) -> None:
+        for name, variable in spatial_coords(self.grid).items():
+            self._small(name, variable.values, variable.dims, variable.attrs)
+
+    def _write_time(self, years: Sequence[int]) -> None:
+        start = np.array([np.datetime64(f"{y}-01-01") for y in years])
+        end = np.array([np.datetime64(f"{y + 1}-01-01") for y in years])
+        days = ((start - _EPOCH) // np.timedelta64(1, "D")).astype("int64")
+        bounds = np.stack([days, ((end - _EPOCH) // np.timedelta64(1, "D")).astype("int64")], axis=1)
+        units = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
+        attrs = {"standard_name": "time", "long_name": "year", "axis": "T", "bounds": "time_bnds"} | units
+        self._small("time", days, ("time",), attrs)
+        self._small("time_bnds", bounds, ("time", "bnds"), units)
+
+    def put_series(self, name: str, values: Any, attrs: Mapping[str, Any]) -> None:
+        """Write a small variable along time."""
+        root = self.path / _ROOT
+        kept = root.read_bytes() if root.exists() else None
+        self._small(name, np.asarray(values), ("time",), attrs)
+        if kept is None:
+            root.unlink(missing_ok=True)
+        else:
+            root.write_bytes(kept)
+
+    def _small(self, name: str, values: Any, names: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        import zarr
+
+        values = np.asarray(values)
+        chunks = tuple(TIME_CHUNK if d == "time" else max(n, 1) for d, n in zip(names, values.shape, strict=True))
+        array = zarr.create_array(
+            str(self.path),
+            name=name,
+            shape=values.shape,
+            chunks=chunks,
+            dtype=values.dtype,
+            dimension_names=list(names),
+            attributes=_plain(attrs),
+            overwrite=True,
+            zarr_format=3,
+        )
+        array[...] = values
+
+    def write(self, ds: xr.Dataset, window: Window, *, step: int | None = None) -> dict[str, int]:
+        """Write the variables of one block, whole chunks only.
+
+        Parameters
+        ----------
+        ds : xarray.Dataset
+            Loaded, shaped like the window; with a leading time axis when `step` is given.
+        window : Window
+        step : int, optional
+            The index of the first year along time.
+
+        Returns
+        -------
+        dict of str to int
+            The checksum (CRC-32 of the coded bytes) of each chunk that was written.
+
+        Raises
+        ------
+        StoreError
+            The window would cut a chunk.
+        """
+        self._require_whole(window)
+        sums: dict[str, int] = {}
+        ys, xs = window.slices
+        with _recording(self.path, sums) as store:
+            import zarr
+
+            for name, variable in ds.data_vars.items():
+                array = zarr.open_array(store, path=str(name), mode="r+", config={"write_empty_chunks": True})
+                values = np.asarray(variable.values, dtype=array.dtype)
+                if array.ndim == 3:
+                    first = 0 if step is None else step
+                    array[first : first + values.shape[0], ys, xs] = values
+                else:
+                    array[ys, xs] = values
+        return sums
+
+    def _require_whole(self, window: Window) -> None:
+        rows, columns = self.grid.shape
+        for low, high, size, name in (
+            (window.y0, window.y1, rows, "rows"),
+            (window.x0, window.x1, columns, "columns"),
+        ):
+            if low % self.chunk or (high % self.chunk and high != size):
+                raise StoreError(
+                    f"{self.path}: {name} {low}:{high} cut a chunk of {self.chunk}; two writers would race.",
+                    "Write blocks that are multiples of the chunk.",
+                )
+
+    def describe(self, name: str, attrs: Mapping[str, Any]) -> None:
+        """Add attributes to an array (breaks and labels of classes, for example)."""
+        file = self.path / name / _ROOT
+        meta = json.loads(file.read_text())
+        meta["attributes"] |= _plain(attrs)
+        _replace(file, json.dumps(meta, indent=2).encode())
+
+    def commit(self, attrs: Mapping[str, Any]) -> None:
+        """Write the root metadata, consolidated, in one step: from now on the store opens as finished."""
+        from zarr.core.group import ConsolidatedMetadata, GroupMetadata
+        from zarr.core.metadata.v3 import ArrayV3Metadata
+
+        arrays: dict[str, Any] = {}
+        for folder in sorted(p for p in self.path.iterdir() if (p / _ROOT).exists()):
+            arrays[folder.name] = ArrayV3Metadata.from_dict(json.loads((folder / _ROOT).read_text()))
+        # plain xarray.open_zarr makes coordinates of what the group's attribute names
+        helpers = [name for name in ("spatial_ref", "time_bnds") if name in arrays]
+        with warnings.catch_warnings():
+            # zarr warns once that consolidated metadata are not in the format's specification yet
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            group = GroupMetadata(
+                attributes=_plain({"Conventions": spec.CONVENTIONS, "coordinates": " ".join(helpers)} | dict(attrs)),
+                zarr_format=3,
+                consolidated_metadata=ConsolidatedMetadata(metadata=arrays),
+            )
+            from zarr.core.buffer import default_buffer_prototype
+
+            parts = group.to_buffer_dict(default_buffer_prototype())
+        _replace(self.path / _ROOT, parts[_ROOT].to_bytes())
+
+
+def _replace(file: Path, content: bytes) -> None:
+    import os
+
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    with open(part, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(part, file)
+
+
+def _plain(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    # zarr attributes are JSON: numpy values become lists and numbers
+    out: dict[str, Any] = {}
+    for key, value in attrs.items():
+        if isinstance(value, np.ndarray):
+            out[key] = value.tolist()
+        elif isinstance(value, np.generic):
+            out[key] = value.item()
+        else:
+            out[key] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def _recording(path: Path, sums: dict[str, int]) -> Any:
+    from zarr.storage import LocalStore, WrapperStore
+
+    class Recording(WrapperStore[LocalStore]):
+        """Notes the checksum of whatever is written."""
+
+        async def set(self, key: str, value: Any) -> None:
+            sums[f"{path.name}/{key}"] = zlib.crc32(value.to_bytes())
+            await super().set(key, value)
+
+        def __enter__(self) -> Recording:
+            return self
+
+    return Recording(LocalStore(path))
+
+
+def read_block(path: Path, names: Sequence[str], window: Window, steps: slice | None = None) -> dict[str, Any]:
+    """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
+    import zarr
+
+    out: dict[str, Any] = {}
+    for name in names:
+        array = zarr.open_array(str(path), path=name, mode="r")
+        out[name] = array[(steps or slice(None), *window.slices)] if array.ndim == 3 else array[window.slices]
+    return out
