@@ -117,9 +117,7 @@ class Teller:
             self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
 
 
-def _options(
-    workers: int | None, memory: str | None, scheduler: str | None, block: int | None, fresh: bool
-) -> Options:
+def _options(workers: int | None, memory: str | None, scheduler: str | None, block: int | None, fresh: bool) -> Options:
     from nepcube.pipeline import Options
 
     return Options(

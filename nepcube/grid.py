@@ -197,8 +197,8 @@ def _centres(origin: float, step: float, n: int) -> NDArray[np.float64]:
     k0 = round(origin / res)
     if abs(k0 * res - origin) <= 1e-6 * res:
         k = np.arange(k0, k0 + n) if step > 0 else np.arange(k0 - 1, k0 - 1 - n, -1)
-        return (k + 0.5) * res
-    return origin + (np.arange(n) + 0.5) * step
+        return np.asarray((k + 0.5) * res, np.float64)
+    return np.asarray(origin + (np.arange(n) + 0.5) * step, np.float64)
 
 
 def spatial_coords(grid: GeoBox) -> dict[str, xr.Variable]:
@@ -310,4 +310,4 @@ def _authalic_zone(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
     e = math.sqrt(e2)
     sin = np.sin(np.radians(latitude))
     q = (1 - e2) * (sin / (1 - e2 * sin**2) + np.arctanh(e * sin) / e)
-    return WGS84_A**2 / 2 * q
+    return np.asarray(WGS84_A**2 / 2 * q, np.float64)

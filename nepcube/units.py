@@ -1,6 +1,7 @@
 """The units that the products use, and the conversions between them.
 
-Canonical names are what UDUNITS reads. It knows no "gC", so a carbon flux is in ``g m-2 year-1`` and its long name says carbon.
+Canonical names are what UDUNITS reads. It knows no "gC", so a carbon flux is in ``g m-2 year-1`` and its long name
+says carbon.
 A unit that is missing or not known here is an error, never a guess.
 """
 

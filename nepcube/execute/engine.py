@@ -101,7 +101,7 @@ class Cluster:
                 yield job, result
         finally:
             if running:
-                self.client.cancel([f for f in pool.futures], force=True)
+                self.client.cancel(list(pool.futures), force=True)
 
 
 class _Sealed:

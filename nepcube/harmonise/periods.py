@@ -6,6 +6,7 @@ how the array is cut. A value is complete or it is missing: see `min_coverage`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,14 +130,13 @@ def hourly_increments(values: xr.DataArray) -> xr.DataArray:
     restarts = xr.DataArray(_hours(time) == 1, {"time": values["time"]}, ("time",))
     follows = xr.DataArray(np.diff(time, prepend=time[:1] - _DAY) == _HOUR, {"time": values["time"]}, ("time",))
     wide = values.astype("float64")
-    increments = xr.where(restarts, wide, (wide - wide.shift(time=1)).where(follows), keep_attrs=False)
-    out = increments.clip(min=0.0)
+    out = wide.where(restarts, (wide - wide.shift(time=1)).where(follows)).clip(min=0.0)
     out.attrs = dict(values.attrs) | {"aggregation": spec.PREVIOUS_HOUR}
     return out
 
 
 def _hours(time: NDArray[Any]) -> NDArray[np.int64]:
-    return ((time - time.astype("datetime64[D]")) // _HOUR).astype(np.int64)
+    return np.asarray((time - time.astype("datetime64[D]")) // _HOUR, np.int64)
 
 
 def _aggregate(
@@ -214,7 +214,7 @@ def plan(
     floor = end.astype(unit)
     last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1
     edges = np.arange(first.astype(unit), last + 1).astype("datetime64[h]")
-    return [_interval(a, b, where, aggregation, frequency) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [_interval(a, b, where, aggregation, frequency) for a, b in itertools.pairwise(edges)]
 
 
 def _interval(
@@ -256,9 +256,7 @@ def _expected(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple
     raise SpecError(f"The frequency {frequency!r} is not known.", f"Use one of {', '.join(spec.FREQUENCIES)}.")
 
 
-def _require_complete(
-    intervals: Sequence[Interval], min_coverage: float, to: str, name: str, product: str
-) -> None:
+def _require_complete(intervals: Sequence[Interval], min_coverage: float, to: str, name: str, product: str) -> None:
     short = [i for i in intervals if i.weights.sum() < min_coverage * i.length * (1 - 1e-12)]
     if not short:
         return
@@ -274,8 +272,8 @@ def _require_complete(
 
 
 def _listed(items: Sequence[Any]) -> str:
-    items = [str(i) for i in items]
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+    words = [str(i) for i in items]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
 def _apply(var: xr.DataArray, name: str, intervals: Sequence[Interval], to: str, min_coverage: float) -> xr.DataArray:
@@ -334,7 +332,7 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
     state = da.zeros((3, *data.shape[1:]), chunks=(3, *data.chunks[1:]), dtype=np.float64)
     bounds = np.cumsum([0, *data.chunks[0]])
     # one chunk of time after the other, so that a year of hours is never in memory at once
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in itertools.pairwise(bounds):
         inside = (interval.steps >= a) & (interval.steps < b)
         if not inside.any():
             continue

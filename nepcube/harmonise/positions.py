@@ -132,7 +132,10 @@ def _is_sinusoidal_sphere(crs: Any) -> bool:
 def _sphere(crs: str) -> float:
     from pyproj import CRS
 
-    return float(CRS.from_user_input(crs).ellipsoid.semi_major_metre)
+    ellipsoid = CRS.from_user_input(crs).ellipsoid
+    if ellipsoid is None:
+        raise GridError(f"{crs}: the CRS has no figure of the Earth.", "Use a CRS with a datum.")
+    return float(ellipsoid.semi_major_metre)
 
 
 def extent(source: Lattice, target: GeoBox, window: Window, margin: int) -> tuple[slice, slice] | None:

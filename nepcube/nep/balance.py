@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORMULA = "NEP = NPP - RH"
-CITATION = "Woodwell, G. M., Whittaker, R. H. 1968. Primary production in terrestrial ecosystems. American Zoologist 8, 19-30."
+CITATION = (
+    "Woodwell, G. M., Whittaker, R. H. 1968. Primary production in terrestrial ecosystems. American Zoologist 8, 19-30."
+)
 
 
 def net_ecosystem_productivity(npp: xr.DataArray, rh: xr.DataArray) -> xr.DataArray:

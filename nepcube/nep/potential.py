@@ -79,7 +79,7 @@ def potential_npp(
         return (dry * carbon_fraction).astype(np.float32)
 
     try:
-        out = xr.apply_ufunc(
+        out: xr.DataArray = xr.apply_ufunc(
             kernel,
             temperature.astype("float64"),
             precipitation.astype("float64"),

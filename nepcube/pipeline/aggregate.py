@@ -94,10 +94,10 @@ def aggregate(run: Run) -> None:
     classes = tuple(_classes(run, name, counted.get(name)) for name in _mapped(run))
     run.statistics.create([_layout(c) for c in classes], None)
     totals: Sums | None = None
-    for _, (part, written) in run.engine.map(sum_job, [_job(run, w, classes=classes) for w in blocks]):
+    for _, (found_sums, written) in run.engine.map(sum_job, [_job(run, w, classes=classes) for w in blocks]):
         step += 1
         sums |= written
-        totals = part if totals is None else totals + part
+        totals = found_sums if totals is None else totals + found_sums
         run.progress(STAGE, step, count, "sums")
     if totals is None:
         raise SpecError("aggregate: the grid has no block.", "Check `grid.bounds`.")
@@ -287,9 +287,7 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     for c in job.classes:
         values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
         coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    written = job.statistics.write(
-        xr.Dataset({n: (("y", "x"), v) for n, v in coded.items()}), job.window
-    )
+    written = job.statistics.write(xr.Dataset({n: (("y", "x"), v) for n, v in coded.items()}), job.window)
     for name in job.partials:
         coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
     nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]

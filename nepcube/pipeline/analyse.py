@@ -152,7 +152,9 @@ def _layouts(run: Run, plan: Plan) -> list[store.Layout]:
     rng = np.random.default_rng(0)
     shape = (len(plan.years), 1, 1)
     values = {n: rng.uniform(1, 2, shape).astype("float32") for n in plan.names if n != "npp_flag"}
-    small = compute_statistics(plan, _label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"])))
+    small = compute_statistics(
+        plan, _label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"]))
+    )
     return [store.Layout(str(n), str(v.dtype), dict(v.attrs), yearly=False) for n, v in small.data_vars.items()]
 
 
@@ -219,7 +221,7 @@ def execute_job(job: Job) -> dict[str, dict[str, int]]:
         ds = _label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
         rh = _respiration(job, ds, window)
         if job.plan.barren_is_zero:
-            rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0), keep_attrs=True)
+            rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0))
         # what has no productivity has no balance: respiration is stored where both are known
         rh = rh.where(ds["npp"].notnull())
         rh.attrs = spec.CUBE["rh"].attrs()
@@ -249,9 +251,7 @@ def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
             )
         return xr.concat(parts, dim="time", join="exact")
     rows = [
-        xr.concat(
-            [_from_intervals(job, strip, year) for year in plan.years], dim="time", join="exact"
-        )
+        xr.concat([_from_intervals(job, strip, year) for year in plan.years], dim="time", join="exact")
         for strip in _strips(window, _STRIP[plan.basis])
     ]
     return xr.concat(rows, dim=dims(job.grid)[0], join="exact").assign_coords(time=ds["time"])
@@ -273,4 +273,3 @@ def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
     return nep.heterotrophic_respiration(
         climate["temperature"], climate["precipitation"], basis=job.plan.basis, model=job.plan.model
     )
-

@@ -85,7 +85,5 @@ def check(
         except NepcubeError as error:
             faults.append(error)
         parts = ledger.parts()
-        done = [
-            s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)
-        ]
+        done = [s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)]
     return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults))

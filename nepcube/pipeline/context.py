@@ -247,4 +247,3 @@ def finish(run: Run, stage: str) -> None:
     for later in recipes.STAGES[recipes.STAGES.index(stage) + 1 :]:
         run.ledger.set_part(later, None)
     run.ledger.set_part(stage, stage_record(run, stage))
-

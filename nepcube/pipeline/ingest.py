@@ -185,9 +185,7 @@ def _jobs(run: Run, sources: dict[str, xr.Dataset], done: set[str]) -> Iterable[
             yield Job(lazy, run.cube, window, tuple(chunks), step, year)
 
 
-def _block(
-    run: Run, npp: xr.Dataset | None, annual: dict[str, xr.Dataset], window: Window, step: int
-) -> xr.Dataset:
+def _block(run: Run, npp: xr.Dataset | None, annual: dict[str, xr.Dataset], window: Window, step: int) -> xr.Dataset:
     at = slice(step, step + 1)
     out: dict[str, Any] = {}
     for quantity, series in annual.items():

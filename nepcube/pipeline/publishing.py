@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nepcube import publish as publish_room
 from nepcube import store
-from nepcube.pipeline.context import Run, begin, finish, is_done, geographic_bounds
+from nepcube.pipeline.context import Run, begin, finish, geographic_bounds, is_done
 
 STAGE = "publish"
 

@@ -4,8 +4,8 @@ from nepcube.recipe.fingerprint import STAGES, changed_keys, stage_part
 from nepcube.recipe.loading import dump_recipe, load_recipe
 from nepcube.recipe.models import (
     Archive,
-    ClassSpec,
     Classes,
+    ClassSpec,
     Correlation,
     Grid,
     ModelSource,

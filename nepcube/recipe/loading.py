@@ -163,14 +163,18 @@ def _first_fault(error: ValidationError, lines: dict[Key, int], file: Path) -> R
             extra = " (annual, monthly or daily: there is no default, see docs/science.md)"
         return RecipeError(f"{where}: the key is missing{extra}.", f"Add `{key[-1]}:` there.")
     if fault["type"] == "value_error":
-        return RecipeError(f"{where}: {fault['ctx']['error']}.", "Mend it in the recipe; docs/recipe.md lists every key.")
+        return RecipeError(
+            f"{where}: {fault['ctx']['error']}.", "Mend it in the recipe; docs/recipe.md lists every key."
+        )
     found = "" if isinstance(fault["input"], dict | list) else f" (found: {fault['input']!r})"
     return RecipeError(f"{where}: {fault['msg']}{found}.", "docs/recipe.md lists every key with what it takes.")
 
 
 def _without_tags(loc: Sequence[str | int]) -> Key:
     # pydantic puts the members of a union into a location; the recipe has no such level
-    return tuple(p for p in loc if not (isinstance(p, str) and (p.startswith("#") or "[" in p or p in {"str", "float"})))
+    return tuple(
+        p for p in loc if not (isinstance(p, str) and (p.startswith("#") or "[" in p or p in {"str", "float"}))
+    )
 
 
 def _line(key: Key, lines: dict[Key, int]) -> int:

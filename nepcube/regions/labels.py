@@ -50,7 +50,7 @@ def label_attrs(regions: gpd.GeoDataFrame | None) -> dict[str, Any]:
     """Give the attributes of a label array."""
     names = [] if regions is None else list(regions["name"])
     return {"long_name": "region", "units": "1"} | spec.flag_attrs(
-        {0: "outside"} | {k: n for k, n in enumerate(names, start=1)}, "int16"
+        {0: "outside"} | dict(enumerate(names, start=1)), "int16"
     )
 
 

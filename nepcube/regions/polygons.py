@@ -76,7 +76,8 @@ def load_regions(path: str | os.PathLike[str], *, name: str = "name", crs: str =
     twice = names[names.duplicated()]
     if not twice.empty:
         raise RegionError(
-            f"{path}: two regions are called {twice.iloc[0]!r}.", "Dissolve them into one, or give them names of their own."
+            f"{path}: two regions are called {twice.iloc[0]!r}.",
+            "Dissolve them into one, or give them names of their own.",
         )
     if len(frame) > _MOST:
         raise RegionError(f"{path}: {len(frame)} regions are more than {_MOST}.", "Split the file.")

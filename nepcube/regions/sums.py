@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,7 @@ class ClassSums:
         from nepcube.regions import _kernels
 
         labels = np.ascontiguousarray(labels)
-        return cls(
-            _kernels.class_sums(np.ascontiguousarray(classes), labels, _full(areas, labels.shape), regions + 1)
-        )
+        return cls(_kernels.class_sums(np.ascontiguousarray(classes), labels, _full(areas, labels.shape), regions + 1))
 
     def __add__(self, other: ClassSums) -> ClassSums:
         return ClassSums(self.area + other.area)
@@ -135,7 +134,7 @@ def aggregate(da: xr.DataArray, labels: xr.DataArray, *, weights: xr.DataArray) 
     areas = weights.broadcast_like(labels).transpose(*spatial)
     top = int(labels.max())
     names = _names(labels, top)
-    rows, columns = (cube.chunks[1:] if cube.chunks is not None else ((cube.shape[1],), (cube.shape[2],)))
+    rows, columns = cube.chunks[1:] if cube.chunks is not None else ((cube.shape[1],), (cube.shape[2],))
     total: YearSums | None = None
     for y0, y1 in _edges(rows):
         for x0, x1 in _edges(columns):
@@ -167,7 +166,7 @@ def aggregate(da: xr.DataArray, labels: xr.DataArray, *, weights: xr.DataArray) 
 
 def _edges(chunks: tuple[int, ...]) -> list[tuple[int, int]]:
     ends = np.cumsum([0, *chunks]).tolist()
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(itertools.pairwise(ends))
 
 
 def _names(labels: xr.DataArray, top: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The tables of a run, tidy, from exact sums. Shares run from 0 to 1; see docs/outputs.md for what each is a share of."""
+"""The tables of a run, tidy, from exact sums. Shares run from 0 to 1; docs/outputs.md says what each is a share of."""
 
 from __future__ import annotations
 
@@ -125,9 +125,7 @@ def class_table(
                     }
                 )
             missing = {"class": -1, "label": "no data", "lower": np.nan, "upper": np.nan}
-            rows.append(
-                {"region": region, "variable": variable, **missing, "area_km2": area[255], "share": np.nan}
-            )
+            rows.append({"region": region, "variable": variable, **missing, "area_km2": area[255], "share": np.nan})
     return pd.DataFrame(rows)
 
 

@@ -73,7 +73,8 @@ class Chirps:
         )
         if frequency is None or frequencies:
             raise SourceError(
-                f"{opened[0].path}: the step of these files cannot be told.", "Keep files of one step; say `time: month`."
+                f"{opened[0].path}: the step of these files cannot be told.",
+                "Keep files of one step; say `time: month`.",
             )
         _check_unit(whole, opened[0].path, frequency)
         whole = series.of_years(whole, request.years)
@@ -121,9 +122,7 @@ def _open(path: str, request: Request) -> OpenFile:
     title = str(ds.attrs.get("title", ds.attrs.get("version", "")))
     number = re.search(r"(\d\.\d)", title)
     found = version["version"] + (version["variant"] or "") if version else number.group(1) if number else "unknown"
-    return OpenFile(
-        path, ds[[name]].rename({name: "precip"}).assign_attrs(product=f"CHIRPS v{found}", frequency="")
-    )
+    return OpenFile(path, ds[[name]].rename({name: "precip"}).assign_attrs(product=f"CHIRPS v{found}", frequency=""))
 
 
 def _open_tiff(path: str, request: Request) -> OpenFile:

@@ -47,7 +47,7 @@ class Era5Land:
 
         found = self._series(_files(request), request)
         # quantities of other steps (hourly accumulations, say) have their own stamps: they are joined on request only
-        lengths = {tuple(v["time"].values[[0, -1]].tolist()) + (v.sizes["time"],) for v in found.values()}
+        lengths = {(*tuple(v["time"].values[[0, -1]].tolist()), v.sizes["time"]) for v in found.values()}
         if len(lengths) > 1:
             raise SourceError(
                 f"{os.path.dirname(request.paths[0])}: {', '.join(found)} have different times in these files.",

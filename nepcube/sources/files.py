@@ -42,7 +42,7 @@ def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     """
     patterns: Iterable[str | os.PathLike[str]] = [paths] if isinstance(paths, str | os.PathLike) else paths
     found: set[str] = set()
-    for pattern in map(os.fspath, patterns):
+    for pattern in (os.fspath(p) for p in patterns):
         here = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p) or p.endswith(".zarr")]
         if not here:
             raise SourceError(

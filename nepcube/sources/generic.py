@@ -26,7 +26,9 @@ class Generic:
     """Files of no product that nepcube knows."""
 
     name = "generic"
-    accepts = "any CF NetCDF, Zarr or GeoTIFF on regular latitude and longitude, with variable, units, time and aggregate"
+    accepts = (
+        "any CF NetCDF, Zarr or GeoTIFF on regular latitude and longitude, with variable, units, time and aggregate"
+    )
     quantities = spec.INPUTS
     citation = "as the user's files say"
 

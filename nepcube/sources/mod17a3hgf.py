@@ -99,9 +99,7 @@ class Mod17A3HGF:
         v0, v1 = min(t.v for t in tiles), max(t.v for t in tiles) + 1
         res = TILE / pixels
         col0, row0 = (h0 - H_TILES // 2) * pixels, (V_TILES // 2 - v0) * pixels
-        box = GeoBox(
-            ((v1 - v0) * pixels, (h1 - h0) * pixels), Affine(res, 0.0, col0 * res, 0.0, -res, row0 * res), CRS
-        )
+        box = GeoBox(((v1 - v0) * pixels, (h1 - h0) * pixels), Affine(res, 0.0, col0 * res, 0.0, -res, row0 * res), CRS)
         table = {
             (years.index(t.year), t.v - v0, t.h - h0): (t.path, t.qc_path if request.max_qc is not None else None)
             for t in tiles
@@ -167,7 +165,8 @@ def _require_one(tiles: list[Tile], what: Any, way_out: str) -> None:
     if len(first) > 1:
         (a, tile_a), (b, tile_b) = list(first.items())[:2]
         raise SourceError(
-            f"{tile_b.path}: {b}, but {os.path.basename(tile_a.path)} is {a}: they do not belong in one mosaic.", way_out
+            f"{tile_b.path}: {b}, but {os.path.basename(tile_a.path)} is {a}: they do not belong in one mosaic.",
+            way_out,
         )
 
 

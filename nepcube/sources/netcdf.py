@@ -55,9 +55,7 @@ def open_file(path: str, bounds: Bounds | None = None) -> OpenFile:
         ds = xr.open_dataset(path, engine=engine, chunks=chunks, decode_timedelta=False)
     except (OSError, ValueError, KeyError, RuntimeError, IndexError) as error:
         raise damaged(path, error) from None
-    names = {
-        old: new for old, new in _DIMS.items() if (old in ds.dims or old in ds.coords) and new not in ds.variables
-    }
+    names = {old: new for old, new in _DIMS.items() if (old in ds.dims or old in ds.coords) and new not in ds.variables}
     ds = ds.rename(names)
     for name in ("latitude", "longitude"):
         if name not in ds.coords or ds[name].ndim != 1:
@@ -168,7 +166,7 @@ def _regular(values: NDArray[Any], name: str, path: str) -> NDArray[np.float64]:
         start = round(float(decimals[0]), 4)
         exact = start + round(step, 4) * np.arange(v.size)
         if np.abs(exact - v).max() < 1e-4:
-            return np.round(exact, 6)
+            return np.asarray(np.round(exact, 6), np.float64)
     return v
 
 

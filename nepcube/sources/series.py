@@ -150,9 +150,7 @@ def list_granules(files: Iterable[OpenFile], detail: Callable[[OpenFile], str]) 
     out = []
     for f in files:
         time = f.dataset["time"].values
-        out.append(
-            Granule(f.path, os.path.getsize(f.path), str(time.min())[:10], str(time.max())[:10], detail(f))
-        )
+        out.append(Granule(f.path, os.path.getsize(f.path), str(time.min())[:10], str(time.max())[:10], detail(f)))
     return out
 
 

@@ -1,7 +1,7 @@
 """Kernels of the statistics: one series in, a few numbers out. numpy and numba only.
 
-No fastmath, sequential over time, float64 accumulators, one rounding at the end: the same bits however the cells are cut.
-A series with an infinite value, or with fewer than `least` values, gives NaN.
+No fastmath, sequential over time, float64 accumulators, one rounding at the end: the same bits however the cells are
+cut. A series with an infinite value, or with fewer than `least` values, gives NaN.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CACHE = keep_compiled()
 
 
 def gufunc(inputs: str, outputs: str, shape: str) -> Any:
-    """Compile for float32 and float64 series; ``y`` is a series, ``t`` a float64 vector, ``s`` a scalar, ``c`` controls."""
+    """Compile for float32 and float64: ``y`` is a series, ``t`` a float64 vector, ``s`` a scalar, ``c`` controls."""
     signatures = []
     for y in ("float32", "float64"):
         kinds = {"y": f"{y}[:]", "t": "float64[:]", "s": "float64", "c": f"{y}[:,:]", "o": f"{y}[:]"}
@@ -203,7 +203,7 @@ def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any)
 
 @gufunc("yycs", "ooo", "(n),(n),(k,n),()->(),(),()")
 def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
-    """Partial correlation of y and x given the controls, by orthogonalising one after the other (modified Gram-Schmidt)."""
+    """Partial correlation of y and x given the controls: modified Gram-Schmidt, one control after the other."""
     r[0] = np.nan
     pvalue[0] = np.nan
     count[0] = 0.0
@@ -315,7 +315,7 @@ def _variance_of_s(v: Any, n: int) -> float:
 def _at_rank(ordered: Any, position: float) -> float:
     last = ordered.size - 1
     position = min(max(position, 0.0), float(last))
-    low = int(math.floor(position))
+    low = math.floor(position)
     high = min(low + 1, last)
     return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 

@@ -5,6 +5,7 @@ Classes are [lower, upper): a break is the smallest value of the upper class. Th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,6 @@ def _finite(values: Any) -> NDArray[np.float64]:
 
 
 def _blocks(da: xr.DataArray, weights: xr.DataArray | None) -> Any:
-    import itertools
-
     import xarray as xr
 
     loads = xr.ones_like(da, dtype="float64") if weights is None else weights.broadcast_like(da).transpose(*da.dims)
@@ -208,7 +207,7 @@ def classify(
         index = np.searchsorted(inner, np.asarray(values, np.float64), side="right").astype(np.uint8)
         return np.where(np.isnan(values), np.uint8(NO_CLASS), index)
 
-    out = xr.apply_ufunc(into, da, dask="parallelized", output_dtypes=[np.uint8])
+    out: xr.DataArray = xr.apply_ufunc(into, da, dask="parallelized", output_dtypes=[np.uint8])
     flags = dict(enumerate(names)) | {NO_CLASS: "no data"}
     paint = [*colors, "#d9d9d9"] if colors is not None else None
     out.attrs = {"long_name": f"class of {da.attrs.get('long_name', da.name or 'the map')}", "units": "1"}
@@ -219,4 +218,4 @@ def classify(
 def interval_labels(breaks: Sequence[float] | NDArray[np.float64]) -> list[str]:
     """Name classes by their bounds."""
     b = [f"{v:.4g}" for v in breaks]
-    return [f"< {b[0]}", *(f"{a} to {c}" for a, c in zip(b[:-1], b[1:], strict=True)), f">= {b[-1]}"]
+    return [f"< {b[0]}", *(f"{a} to {c}" for a, c in itertools.pairwise(b)), f">= {b[-1]}"]

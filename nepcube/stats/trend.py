@@ -57,9 +57,7 @@ def linear_trend(da: xr.DataArray, *, dim: str = "time", min_years: int | None =
     }
     from nepcube.stats import _kernels
 
-    return apply(
-        _kernels.ols, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=[least(da, dim, min_years)]
-    )
+    return apply(_kernels.ols, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=[least(da, dim, min_years)])
 
 
 def theil_sen(

@@ -1,6 +1,7 @@
 """How arrays are cut and coded: chunks, compression, fill values.
 
-One year a chunk, so that a longer period appends without rewriting; 512 cells a side, or the block where that is smaller.
+One year a chunk, so that a longer period appends without rewriting; 512 cells a side, or the block where that is
+smaller.
 """
 
 from __future__ import annotations

@@ -138,5 +138,6 @@ def replace(file: Path, text: str) -> None:
         os.replace(part, file)
     except OSError as error:
         raise StoreError(
-            f"{file}: cannot be written ({error.strerror}).", "Make room or give permission, and run again: it continues."
+            f"{file}: cannot be written ({error.strerror}).",
+            "Make room or give permission, and run again: it continues.",
         ) from None

@@ -55,4 +55,5 @@ def open_store(path: Path, *, block: int = 1024) -> xr.Dataset:
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
     ds = xr.open_zarr(path, consolidated=True, chunks=None)
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
-    return ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
+    chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
+    return chunked

@@ -32,7 +32,7 @@ _EPOCH = np.datetime64("1970-01-01")
 
 @dataclass(frozen=True)
 class Store:
-    """A Zarr store of ours at `path`, on `grid`, in chunks of `chunk` cells a side. Light, and safe to send to workers."""
+    """A Zarr store of ours at `path`, on `grid`, in chunks of `chunk` cells a side; light enough to send to workers."""
 
     path: Path
     grid: GeoBox
@@ -86,7 +86,7 @@ class Store:
         rows, columns = self.grid.shape
         shape: tuple[int, ...] = (rows, columns)
         chunks: tuple[int, ...] = (self.chunk, self.chunk)
-        names = dims(self.grid)
+        names: tuple[str, ...] = dims(self.grid)
         if layout.yearly:
             if years is None:
                 raise StoreError(f"{layout.name}: no years are given.", "Give the period.")

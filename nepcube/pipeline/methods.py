@@ -1,0 +1,147 @@
+"""What a run did, in words: formulas, sources, and what a reader must know before using the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nepcube import nep, sources, spec, store
+from nepcube import recipe as recipes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nepcube.pipeline.context import Run
+
+
+def formulas(run: Run) -> list[dict[str, str]]:
+    """List the formulas that the run used."""
+    recipe = run.recipe
+    out = [
+        {"name": "Net ecosystem productivity", "formula": nep.FORMULA, "source": nep.BALANCE_CITATION},
+        {
+            "name": f"Heterotrophic respiration ({recipe.respiration.basis} basis)",
+            "formula": nep.RESPIRATION_FORMULAS[recipe.respiration.basis],
+            "source": nep.RESPIRATION_CITATION,
+        },
+    ]
+    npp = recipe.sources.npp
+    if isinstance(npp, recipes.ModelSource):
+        out.append(
+            {
+                "name": f"Potential net primary productivity ({npp.model}), carbon fraction c = {npp.carbon_fraction}",
+                "formula": nep.POTENTIAL_FORMULAS[npp.model],
+                "source": nep.POTENTIAL_CITATIONS[npp.model],
+            }
+        )
+    wanted = recipe.statistics
+    n = len(run.years)
+    if "ols" in wanted.trend:
+        out.append(
+            {
+                "name": "Trend (ordinary least squares)",
+                "formula": "slope = sum((t - mean t)(y - mean y)) / sum((t - mean t)^2); p from t with "
+                f"n - 2 = {n - 2} degrees of freedom where all years are there",
+                "source": "Wilks, D. S. 2011. Statistical Methods in the Atmospheric Sciences, 3rd ed.",
+            }
+        )
+    if "theil-sen" in wanted.trend:
+        out.append(
+            {
+                "name": "Theil-Sen slope",
+                "formula": "median of (y_j - y_i) / (t_j - t_i) over i < j",
+                "source": "Sen, P. K. 1968. J. Am. Stat. Assoc. 63, 1379-1389.",
+            }
+        )
+    out.extend(
+        {
+            "name": f"Mann-Kendall test ({method})",
+            "formula": "S = sum of sign(y_j - y_i), i < j; normal approximation, ties and continuity corrected"
+            + ("; larger p of pre-whitening and trend-free pre-whitening" if method == "3pw" else ""),
+            "source": "Mann 1945; Kendall 1975"
+            + ("; Collaud Coen, M. et al. 2020. Atmos. Meas. Tech. 13, 6945-6964." if method == "3pw" else ""),
+        }
+        for method in wanted.mann_kendall
+    )
+    out.append(
+        {
+            "name": "Coefficient of variation",
+            "formula": f"sd (ddof {wanted.cv.ddof}) / mean, masked where |mean| < {wanted.cv.min_mean:g} gC m-2 yr-1",
+            "source": "Zhang, Z. et al. 2023, eq. 4 (whose print multiplies by the mean).",
+        }
+    )
+    k = len(recipe.correlates) - 1
+    out.append(
+        {
+            "name": f"Partial correlation of order {k}",
+            "formula": f"r of the residuals after the {k} other driver(s); t = r sqrt((n - 2 - {k}) / (1 - r^2)) with "
+            f"n - 2 - {k} degrees of freedom",
+            "source": "Fisher, R. A. 1924. Metron 3, 329-332.",
+        }
+    )
+    if "natural-breaks" in (recipe.classes.slope.method, recipe.classes.cv.method):
+        out.append(
+            {
+                "name": "Natural breaks",
+                "formula": "least within-class sum of squares, weighted by area, over all cells of the regions",
+                "source": "Fisher, W. D. 1958. J. Am. Stat. Assoc. 53, 789-798; Jenks, G. F. 1977.",
+            }
+        )
+    return out
+
+
+def source_list(run: Run) -> list[dict[str, str]]:
+    """List where each quantity comes from."""
+    cube = store.open_cube(run.out, block=run.cube.chunk)
+    out = []
+    for name in run.yearly_inputs:
+        source = getattr(run.recipe.sources, name)
+        if isinstance(source, recipes.ReaderSource):
+            reader = sources.reader(source.reader)
+            record = {"reader": source.reader, "citation": reader.citation, "resampling": source.resampling}
+        else:
+            record = {"reader": source.model, "citation": nep.POTENTIAL_CITATIONS[source.model], "resampling": "none"}
+        product = str(cube[name].attrs.get("product", ""))
+        out.append({"quantity": name, "product": product, "units": spec.CUBE[name].units, **record})
+    return out
+
+
+def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say what a reader must know before using the numbers."""
+    recipe = run.recipe
+    basis = recipe.respiration.basis
+    out = [
+        "NEP is not the net biome balance: fire, harvest, grazing and lateral export of carbon are not in it.",
+        f"Heterotrophic respiration was computed on the {basis} basis. The three bases (annual, monthly, daily) of the "
+        "same formula differ severalfold, and so does NEP: compare with other studies on the same basis only.",
+        "NEP contains respiration, which is a function of temperature and precipitation: its correlations with these "
+        "drivers are partly built in.",
+        "Climate of 0.05 to 0.1 degree is repeated on many cells, so neighbouring cells are not independent tests: "
+        "shares of significant cells are not to be read as numbers of independent findings.",
+    ]
+    if recipe.sources.radiation is not None:
+        out.append(
+            "Net surface solar radiation contains the albedo, and so snow and greening: its correlation is not one "
+            "with incoming radiation alone."
+        )
+    if run.potential:
+        out.append("NPP was computed from climate: NEP is a potential one, and its drivers are in it by formula.")
+    elif getattr(recipe.sources.npp, "reader", "") == "mod17a3hgf":
+        out.append(
+            "MOD17 is itself computed from reanalysis temperature, vapour pressure deficit and radiation: it is no "
+            "independent check of climate correlations. Terra's orbit drifts in the late years of the record."
+        )
+    if len(run.years) < 20:
+        out.append(f"The period has {len(run.years)} years: trends and correlations of so few are uncertain.")
+    share = _share_without_data(tables)
+    out.append(
+        f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "
+        f"least {recipe.min_years} of {len(run.years)} years."
+    )
+    return out
+
+
+def _share_without_data(tables: Mapping[str, pd.DataFrame]) -> float:
+    series = tables["series"]
+    whole = series[series["region"] == "all"]
+    return 1 - float(whole["area_km2"].max() / whole["region_area_km2"].iloc[0])
