@@ -195,6 +195,9 @@ def _tell(checked: Checked) -> None:
                 ("; ".join(held[:4]) + more) if g else "missing or unusable",
             )
         console.print(table)
+        for f in checked.found:
+            if f.note:
+                console.print(f"{f.quantity}: {f.note}", markup=False)
     for fault in checked.faults:
         _print_fault(fault)
     if not checked.ok:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,7 @@ class Found:
     reader: str
     granules: tuple[sources.Granule, ...]
     error: NepcubeError | None
+    note: str = ""
 
 
 def generate_archive(recipe: recipes.Recipe, progress: Progress) -> None:
@@ -38,8 +41,6 @@ def generate_archive(recipe: recipes.Recipe, progress: Progress) -> None:
     archive = recipe.archive
     if archive is None:
         return
-    from pathlib import Path
-
     demo.generate(
         Path(recipe.resolve(archive.path)),
         scenario=archive.generate,
@@ -77,10 +78,39 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
             granules = tuple(reader.inspect(request))
             native = reader.open(request)
             _require_usable(native, quantity, source, recipe, grid)
-            out.append(Found(quantity, source.reader, granules, None))
+            out.append(Found(quantity, source.reader, granules, None, _tiles_note(reader, granules, grid)))
         except NepcubeError as error:
-            out.append(Found(quantity, source.reader, granules, error))
+            note = ""
+            if not granules:
+                with contextlib.suppress(NepcubeError):
+                    note = _tiles_note(sources.reader(source.reader), (), grid)
+            out.append(Found(quantity, source.reader, granules, error, note))
     return out
+
+
+def _tiles_note(reader: sources.Source, granules: tuple[sources.Granule, ...], grid: GeoBox) -> str:
+    if not isinstance(reader, sources.Tiled):
+        return ""
+    needed = reader.expected(geographic_bounds(grid))
+    if not granules:
+        return f"needed are the tiles {', '.join(needed)}, as far as they exist over land"
+    held = {word for g in granules for word in g.detail.split()}
+    absent = [name for name in needed if name not in held]
+    if not absent:
+        return ""
+    return f"no file is of the tiles {', '.join(absent)}: their cells become 'not covered'"
+
+
+def is_generated(recipe: recipes.Recipe) -> bool:
+    """Tell whether any input lies in an archive that nepcube made."""
+    if recipe.archive is not None:
+        return True
+    for source in recipe.sources.readers().values():
+        for pattern in source.patterns:
+            folder = Path(recipe.resolve(pattern)).parent
+            if any((f / "GENERATED.json").exists() for f in (folder, folder.parent)):
+                return True
+    return False
 
 
 def open_native(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> xr.Dataset:

@@ -11,6 +11,7 @@ from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
 from nepcube.pipeline.context import Run, begin, finish, is_done
+from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
 from nepcube.pipeline.provenance import PROVENANCE
 
@@ -61,7 +62,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         formulas=formulas(run),
         sources=source_list(run),
         notes=notes(run, tables),
-        generated=_GENERATED if recipe.archive is not None else None,
+        generated=_GENERATED if is_generated(recipe) else None,
         potential=run.potential,
     )
 

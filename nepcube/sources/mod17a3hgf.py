@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from nepcube.errors import SourceError
 from nepcube.grid import spatial_coords
 from nepcube.sources import files, hdf4
 from nepcube.sources.mosaic import MosaicArray
-from nepcube.sources.protocol import Granule, Request
+from nepcube.sources.protocol import Bounds, Granule, Request
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,6 +77,17 @@ class Mod17A3HGF:
             for tile in _tiles(request)
         ]
 
+    def expected(self, bounds: Bounds) -> list[str]:
+        """Name the tiles that touch some bounds, in degrees."""
+        west, south, east, north = (math.radians(b) for b in bounds)
+        names = set()
+        # a hundredth of a tile apart, so that no row of tiles is stepped over
+        for phi in np.linspace(south, north, max(2, math.ceil((north - south) * SPHERE / TILE * 100))):
+            v = math.floor(V_TILES / 2 - phi * SPHERE / TILE)
+            first, last = (math.floor(H_TILES / 2 + lam * math.cos(phi) * SPHERE / TILE) for lam in (west, east))
+            names |= {f"h{h:02d}v{min(max(v, 0), V_TILES - 1):02d}" for h in range(first, min(last, H_TILES - 1) + 1)}
+        return sorted(names)
+
     def open(self, request: Request) -> xr.Dataset:
         """Give ``npp`` (float32, g m-2 year-1) and ``npp_flag`` (uint8) on the mosaic of the tiles."""
         import dask.array as da
@@ -86,14 +98,6 @@ class Mod17A3HGF:
 
         tiles = _tiles(request)
         years = sorted({tile.year for tile in tiles})
-        if request.years is not None:
-            years = [y for y in years if request.years[0] <= y <= request.years[1]]
-            tiles = [t for t in tiles if t.year in set(years)]
-            if not tiles:
-                raise SourceError(
-                    f"{_common(request.paths)}: no granule is of the years {request.years[0]} to {request.years[1]}.",
-                    "Download those years, or change `period`.",
-                )
         pixels = tiles[0].pixels
         h0, h1 = min(t.h for t in tiles), max(t.h for t in tiles) + 1
         v0, v1 = min(t.v for t in tiles), max(t.v for t in tiles) + 1
@@ -155,7 +159,28 @@ def _tiles(request: Request) -> list[Tile]:
                 f"{tile.path}: tile {tile.name} of {tile.year} is there twice, also as {os.path.basename(other.path)}.",
                 "Keep the later production (the last number of the name) and move the other away.",
             )
+    if request.years is not None:
+        tiles = [t for t in tiles if request.years[0] <= t.year <= request.years[1]]
+        if not tiles:
+            raise SourceError(
+                f"{_common(request.paths)}: no granule is of the years {request.years[0]} to {request.years[1]}.",
+                "Download those years, or change `period`.",
+            )
+    _require_no_gap(tiles, request.paths)
     return sorted(tiles, key=lambda t: (t.year, t.v, t.h))
+
+
+def _require_no_gap(tiles: list[Tile], paths: Iterable[str]) -> None:
+    # a tile that no year has lies over the sea or was not wanted; one that some years lack is a gap in the download
+    there = {(t.year, t.name) for t in tiles}
+    years, names = sorted({t.year for t in tiles}), sorted({t.name for t in tiles})
+    gaps = [f"{name} of {year}" for year in years for name in names if (year, name) not in there]
+    if gaps:
+        more = f" and {len(gaps) - 4} more" if len(gaps) > 4 else ""
+        raise SourceError(
+            f"{_common(paths)}: missing are {', '.join(gaps[:4])}{more}, which other years have.",
+            "Download them, or take that tile away for every year.",
+        )
 
 
 def _require_one(tiles: list[Tile], what: Any, way_out: str) -> None:

@@ -88,3 +88,11 @@ class Source(Protocol):
 
     def open(self, request: Request) -> xr.Dataset:
         """Give the native grid, lazy: nothing but headers is read."""
+
+
+@runtime_checkable
+class Tiled(Protocol):
+    """A reader whose product comes in named tiles: it can say which ones an area needs."""
+
+    def expected(self, bounds: Bounds) -> list[str]:
+        """Name the tiles that touch some bounds, in degrees."""
