@@ -15,6 +15,7 @@ from nepcube import spec, stats, store
 from nepcube.errors import NepcubeError, SpecError
 from nepcube.grid import Window, cell_area, windows
 from nepcube.pipeline.analyse import statistics_attrs
+from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.context import Run, begin, finish, is_done
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def aggregate(run: Run) -> None:
     run.ledger.add(STAGE, "maps", sums)
     run.ledger.flush()
     tables = make_tables(run, totals, classes)
+    tables["respiration_bases"] = basis_table(run)
     report_room.write_tables(tables, run.out / "tables")
     run.statistics.commit(statistics_attrs(run))
     finish(run, STAGE)

@@ -133,6 +133,13 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
         )
     if len(run.years) < 20:
         out.append(f"The period has {len(run.years)} years: trends and correlations of so few are uncertain.")
+    if "respiration_bases" in tables:
+        by_basis = "; ".join(
+            f"{r.basis} RH {r.rh_mean_gc_m2:.1f}, NEP {r.nep_mean_gc_m2:.1f}" + (" (this run)" if r.used else "")
+            for r in tables["respiration_bases"].itertuples()
+        )
+        cells = int(tables["respiration_bases"]["n_cells"].iloc[0])
+        out.append(f"Mean of the region in gC m-2 yr-1 by basis, from a sample of {cells} cells: {by_basis}.")
     share = _share_without_data(tables)
     out.append(
         f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "

@@ -4,7 +4,7 @@ from nepcube.store.layout import Layout, chunk_side
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
 from nepcube.store.reading import open_cube, open_statistics, open_store
-from nepcube.store.writing import Store, read_block
+from nepcube.store.writing import Store, read_block, read_sample
 
 __all__ = [
     "Layout",
@@ -16,4 +16,5 @@ __all__ = [
     "open_statistics",
     "open_store",
     "read_block",
+    "read_sample",
 ]

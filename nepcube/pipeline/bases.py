@@ -1,0 +1,109 @@
+"""What respiration, and with it NEP, would be on the other time bases that the inputs allow.
+
+The three bases of one formula differ severalfold, so the report shows them side by side, on a regular sample of cells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask
+import numpy as np
+
+from nepcube import harmonise, nep, store
+from nepcube.grid import Window, cell_area
+from nepcube.pipeline import inputs
+from nepcube.pipeline.context import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+_CELLS = 20_000
+_FREQUENCY = {"annual": "year", "monthly": "month", "daily": "day"}
+_ALLOWS = {
+    "annual": {"hour", "day", "pentad", "month", "year"},
+    "monthly": {"hour", "day", "pentad", "month"},
+    "daily": {"hour", "day"},
+}
+
+
+def basis_table(run: Run) -> pd.DataFrame:
+    """Give the mean respiration and NEP of all regions on each basis, from a regular sample of the cells.
+
+    Columns: basis, used (whether it is the run's), rh_mean_gc_m2, nep_mean_gc_m2, n_cells (of the sample).
+    """
+    import pandas as pd
+
+    stride = max(1, int(np.ceil(np.sqrt(run.grid.shape[0] * run.grid.shape[1] / _CELLS))))
+    sample = _sampled(run.grid, stride)
+    maps = store.read_sample(run.statistics.path, ["region", "nep_count", "npp_mean"], stride)
+    counts = maps["nep_count"] > 0
+    if run.region_names:
+        counts &= maps["region"] > 0
+    area = np.broadcast_to(_areas(sample), counts.shape)
+    npp = _mean(maps["npp_mean"], area, counts)
+    native = {q: inputs.open_native(run.recipe, q, run.grid) for q in ("temperature", "precipitation")}
+    rows = []
+    for basis, frequencies in _ALLOWS.items():
+        if any(native[q][q].attrs["frequency"] not in frequencies for q in native):
+            continue
+        rh = _respiration(run, native, sample, basis)
+        mean = _mean(rh, area, counts)
+        rows.append(
+            {
+                "basis": basis,
+                "used": basis == run.recipe.respiration.basis,
+                "rh_mean_gc_m2": mean,
+                "nep_mean_gc_m2": npp - mean,
+                "n_cells": int(counts.sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _sampled(grid: GeoBox, stride: int) -> GeoBox:
+    # a coarse grid whose cell centres are those of every stride-th cell
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    rows, columns = (len(range(stride // 2, n, stride)) for n in grid.shape)
+    shift = stride // 2 + 0.5 - stride / 2
+    return GeoBox((rows, columns), grid.affine @ Affine.translation(shift, shift) @ Affine.scale(stride), grid.crs)
+
+
+def _areas(grid: GeoBox) -> Any:
+    area = cell_area(grid).values
+    return area[:, None] if area.ndim == 1 else area
+
+
+def _mean(values: Any, area: Any, counts: Any) -> float:
+    good = counts & np.isfinite(values)
+    return float(np.sum(values[good] * area[good]) / np.sum(area[good])) if good.any() else float("nan")
+
+
+def _respiration(run: Run, native: dict[str, xr.Dataset], sample: GeoBox, basis: str) -> Any:
+    window = Window(0, sample.shape[0], 0, sample.shape[1])
+    total = np.zeros(sample.shape)
+    for year in run.years:
+        climate: dict[str, Any] = {}
+        for quantity, ds in native.items():
+            source = run.recipe.sources.readers()[quantity]
+            only, least = (year, year), source.min_coverage
+            series = (
+                harmonise.to_annual(ds[[quantity]], years=only, min_coverage=least)
+                if basis == "annual"
+                else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], years=only, min_coverage=least)
+            )
+            lazy = harmonise.regrid_window(series, sample, window, source.resampling, min_fraction=source.min_fraction)
+            with dask.config.set(scheduler="threads", num_workers=run.engine.width):
+                climate[quantity] = lazy[quantity].compute()
+        rh = nep.heterotrophic_respiration(
+            climate["temperature"],
+            climate["precipitation"],
+            basis=basis,
+            model=run.recipe.respiration.model,
+        )
+        total += rh.values[0]
+    return total / len(run.years)
