@@ -89,7 +89,7 @@ def read_tables(out: Path) -> dict[str, pd.DataFrame]:
     files = sorted((out / "tables").glob("*.csv"))
     if not files:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
-    return {f.stem: pd.read_csv(f, float_precision="round_trip") for f in files}
+    return {f.stem: pd.read_csv(f) for f in files}
 
 
 def _provenance(out: Path) -> dict[str, Any]:
