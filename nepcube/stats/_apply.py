@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def one_chunk(da: xr.DataArray, dim: str) -> xr.DataArray:
-    """Merge the chunks along a dimension."""
+def require_dim(da: xr.DataArray, dim: str) -> None:
+    """Refuse an array without the dimension of the years."""
     if dim not in da.dims:
         raise SpecError(
             f"{da.name or 'the array'}: no dimension {dim!r} (found: {', '.join(map(str, da.dims))}).",
             "Name the time dimension with `dim=`.",
         )
+
+
+def one_chunk(da: xr.DataArray, dim: str) -> xr.DataArray:
+    """Merge the chunks along a dimension."""
+    require_dim(da, dim)
     return da.chunk({dim: -1}) if da.chunks is not None else da
 
 
@@ -31,6 +36,7 @@ def floating(da: xr.DataArray) -> xr.DataArray:
 
 def year_index(da: xr.DataArray, dim: str) -> NDArray[np.float64]:
     """Give the time axis as years from its first: the year number for dates, the values themselves for numbers."""
+    require_dim(da, dim)
     if dim not in da.coords:
         return np.arange(da.sizes[dim], dtype=np.float64)
     values = da[dim].values
@@ -47,6 +53,7 @@ def year_index(da: xr.DataArray, dim: str) -> NDArray[np.float64]:
 
 def least(da: xr.DataArray, dim: str, min_years: int | None) -> float:
     """Give the number of values that a cell must have: all where nothing is said."""
+    require_dim(da, dim)
     return float(da.sizes[dim] if min_years is None else min_years)
 
 

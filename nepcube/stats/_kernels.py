@@ -201,12 +201,10 @@ def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any)
         cv[0] = math.sqrt(ss / (n - ddof)) / m
 
 
-@gufunc("yycs", "ooo", "(n),(n),(k,n),()->(),(),()")
-def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
-    """Partial correlation of y and x given the controls: modified Gram-Schmidt, one control after the other."""
-    r[0] = np.nan
-    pvalue[0] = np.nan
-    count[0] = 0.0
+@njit(nogil=True, cache=CACHE)
+def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[float, float, float]:
+    # (r, p, n), by modified Gram-Schmidt: one control after the other is taken from all that follow. eps is the
+    # relative rounding of the input
     k = controls.shape[0]
     size = y.size
     columns = np.empty((k + 2, size), np.float64)
@@ -218,7 +216,7 @@ def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, coun
             bad = bad or np.isnan(controls[c, i])
             wild = wild or np.isinf(controls[c, i])
         if wild:
-            return
+            return np.nan, np.nan, 0.0
         if not bad:
             for c in range(k):
                 columns[c, n] = controls[c, i]
@@ -226,23 +224,24 @@ def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, coun
             columns[k + 1, n] = y[i]
             n += 1
     if n < least or n == 0:
-        return
-    count[0] = n
+        return np.nan, np.nan, 0.0
     dof = n - 2 - k
     if dof < 1:
-        return
+        return np.nan, np.nan, float(n)
     for c in range(k + 2):
         total = 0.0
         for i in range(n):
             total += columns[c, i]
         m = total / n
         before = 0.0
+        largest = 0.0
         for i in range(n):
+            largest = max(largest, abs(columns[c, i]))
             columns[c, i] -= m
             before += columns[c, i] * columns[c, i]
         # a series that varies by rounding alone is constant
         if before <= 1e-24 * m * m * n or before == 0.0:
-            return
+            return np.nan, np.nan, float(n)
         # twice is enough (Kahan): the second pass takes away what rounding left of the first
         for _ in range(2):
             for other in range(min(c, k)):
@@ -254,9 +253,9 @@ def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, coun
         after = 0.0
         for i in range(n):
             after += columns[c, i] * columns[c, i]
-        # nothing is left of it: collinear with the controls
-        if after <= 1e-12 * before:
-            return
+        # nothing is left of it but rounding: collinear with the controls
+        if after <= 1e-12 * before or after <= 4.0 * n * (eps * largest) ** 2:
+            return np.nan, np.nan, float(n)
         norm = math.sqrt(after)
         for i in range(n):
             columns[c, i] /= norm
@@ -264,27 +263,79 @@ def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, coun
     for i in range(n):
         dot += columns[k, i] * columns[k + 1, i]
     dot = min(1.0, max(-1.0, dot))
-    r[0] = dot
     rest = 1.0 - dot * dot
-    pvalue[0] = t_pvalue(dot * math.sqrt(dof / rest), float(dof)) if rest > 0.0 else 0.0
+    return dot, t_pvalue(dot * math.sqrt(dof / rest), float(dof)) if rest > 0.0 else 0.0, float(n)
+
+
+@gufunc("yycs", "ooo", "(n),(n),(k,n),()->(),(),()")
+def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
+    """Partial correlation of y and x given one control or more."""
+    r[0], pvalue[0], count[0] = _partial(y, x, controls, least, np.finfo(y.dtype).eps)
+
+
+@gufunc("yys", "ooo", "(n),(n),()->(),(),()")
+def correlation(y: Any, x: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
+    """Plain correlation: a gufunc has no core dimension of size zero."""
+    r[0], pvalue[0], count[0] = _partial(y, x, np.empty((0, y.size), y.dtype), least, np.finfo(y.dtype).eps)
 
 
 @njit(nogil=True, cache=CACHE)
-def _sorted_slopes(v: Any, x: Any, n: int) -> Any:
-    slopes = np.empty(n * (n - 1) // 2, np.float64)
+def _slopes(v: Any, x: Any, n: int, slopes: Any) -> int:
+    # fills in all pairwise slopes and gives the number of ties
     at = 0
+    ties = 0
     for i in range(n - 1):
         for j in range(i + 1, n):
-            slopes[at] = (v[j] - v[i]) / (x[j] - x[i])
+            d = v[j] - v[i]
+            if d == 0.0:
+                ties += 1
+            slopes[at] = d / (x[j] - x[i])
             at += 1
-    slopes.sort()
-    return slopes
+    return ties
 
 
 @njit(nogil=True, cache=CACHE)
-def _middle(ordered: Any) -> float:
-    n = ordered.size
-    return ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])
+def _select(a: Any, size: int, k: int) -> float:
+    # the k-th smallest of `size` items (Hoare 1961); afterwards nothing before it is greater, nothing behind it less
+    left = 0
+    right = size - 1
+    while left < right:
+        pivot = a[(left + right) // 2]
+        i = left
+        j = right
+        while i <= j:
+            while a[i] < pivot:
+                i += 1
+            while pivot < a[j]:
+                j -= 1
+            if i <= j:
+                a[i], a[j] = a[j], a[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            right = j
+        elif k >= i:
+            left = i
+        else:
+            break
+    return a[k]
+
+
+@njit(nogil=True, cache=CACHE)
+def _at_rank(a: Any, size: int, position: float) -> float:
+    # the value at a fractional rank (from 0), interpolated
+    position = min(max(position, 0.0), size - 1.0)
+    low = int(position)
+    value = _select(a, size, low)
+    part = position - low
+    if part == 0.0:
+        return value
+    following = a[low + 1]
+    for i in range(low + 2, size):
+        following = min(following, a[i])
+    if part == 0.5:
+        return 0.5 * (value + following)
+    return value + part * (following - value)
 
 
 @njit(nogil=True, cache=CACHE)
@@ -299,25 +350,17 @@ def _compact(y: Any, x: Any, v: Any, w: Any) -> int:
 
 
 @njit(nogil=True, cache=CACHE)
-def _variance_of_s(v: Any, n: int) -> float:
+def _variance_of_s(v: Any, n: int, tied_pairs: int) -> float:
     # ties corrected (Kendall 1975); each member of a group of m adds (m - 1)(2m + 5)
     ties = 0.0
-    for i in range(n):
-        m = 0
-        for j in range(n):
-            if v[j] == v[i]:
-                m += 1
-        ties += (m - 1.0) * (2.0 * m + 5.0)
+    if tied_pairs > 0:
+        for i in range(n):
+            m = 0
+            for j in range(n):
+                if v[j] == v[i]:
+                    m += 1
+            ties += (m - 1.0) * (2.0 * m + 5.0)
     return (n * (n - 1.0) * (2.0 * n + 5.0) - ties) / 18.0
-
-
-@njit(nogil=True, cache=CACHE)
-def _at_rank(ordered: Any, position: float) -> float:
-    last = ordered.size - 1
-    position = min(max(position, 0.0), float(last))
-    low = math.floor(position)
-    high = min(low + 1, last)
-    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
 @gufunc("ytss", "oooo", "(n),(n),(),()->(),(),(),()")
@@ -333,26 +376,28 @@ def sen(y: Any, x: Any, least: Any, z: Any, slope: Any, lower: Any, upper: Any, 
     v = np.empty(n, np.float64)
     w = np.empty(n, np.float64)
     _compact(y, x, v, w)
-    slopes = _sorted_slopes(v, w, n)
+    pairs = n * (n - 1) // 2
+    slopes = np.empty(pairs, np.float64)
+    ties = _slopes(v, w, n, slopes)
     count[0] = n
-    slope[0] = _middle(slopes)
+    slope[0] = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
     if n > 2:
-        c = z * math.sqrt(_variance_of_s(v, n))
-        lower[0] = _at_rank(slopes, (slopes.size - c) / 2.0 - 1.0)
-        upper[0] = _at_rank(slopes, (slopes.size + c) / 2.0)
+        c = z * math.sqrt(_variance_of_s(v, n, ties))
+        lower[0] = _at_rank(slopes, pairs, (pairs - c) / 2.0 - 1.0)
+        upper[0] = _at_rank(slopes, pairs, (pairs + c) / 2.0)
 
 
 @njit(nogil=True, cache=CACHE)
 def _kendall(v: Any, n: int) -> tuple[float, float, float]:
     # (tau, p, S)
-    s = 0.0
+    up = 0
+    down = 0
     for i in range(n - 1):
         for j in range(i + 1, n):
-            if v[j] > v[i]:
-                s += 1.0
-            elif v[j] < v[i]:
-                s -= 1.0
-    var = _variance_of_s(v, n)
+            up += v[j] > v[i]
+            down += v[j] < v[i]
+    s = float(up - down)
+    var = _variance_of_s(v, n, n * (n - 1) // 2 - up - down)
     pairs = 0.5 * n * (n - 1.0)
     if var <= 0.0:
         return np.nan, np.nan, s
@@ -403,7 +448,10 @@ def kendall(y: Any, x: Any, least: Any, variant: Any, tau: Any, pvalue: Any, cou
     for i in range(n - 1):
         white[i] = v[i + 1] - r * v[i]
     _, p_white, _ = _kendall(white, n - 1)
-    b = _middle(_sorted_slopes(v, w, n))
+    pairs = n * (n - 1) // 2
+    slopes = np.empty(pairs, np.float64)
+    _slopes(v, w, n, slopes)
+    b = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
     free = np.empty(n, np.float64)
     for i in range(n):
         free[i] = v[i] - b * (i + 1.0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nepcube.stats._apply import apply, count_attrs, least
 
 if TYPE_CHECKING:
@@ -64,11 +62,7 @@ def partial_correlation(
         "pvalue": {"long_name": "p-value of the partial correlation (t test)", "units": "1"},
         "n": count_attrs(),
     }
-    scalars: list[Any] = [least(da, dim, min_years)]
+    scalars = [least(da, dim, min_years)]
     if controls:
         return apply(_kernels.partial, [da, driver], dim, outputs, stacked=controls, scalars=scalars)
-
-    def plain(y: Any, x: Any, minimum: float) -> Any:
-        return _kernels.partial(y, x, np.empty((0, y.shape[-1]), y.dtype), minimum)
-
-    return apply(plain, [da, driver], dim, outputs, scalars=scalars)
+    return apply(_kernels.correlation, [da, driver], dim, outputs, scalars=scalars)
