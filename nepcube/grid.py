@@ -60,7 +60,7 @@ class Window:
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
-def parse_resolution(text: str | float, *, geographic: bool) -> float:
+def parse_resolution(text: str | float, *, geographic: bool, metres_per_unit: float = 1.0) -> float:
     """Give a resolution in the units of the CRS.
 
     Parameters
@@ -69,6 +69,8 @@ def parse_resolution(text: str | float, *, geographic: bool) -> float:
         ``"500 m"``, ``"0.05 deg"``; a bare number is in the units of the CRS.
     geographic : bool
         Whether the CRS counts degrees. Metres become degrees by Earth Engine's convention there.
+    metres_per_unit : float
+        Of a projected CRS: 0.3048 for one in feet.
 
     Raises
     ------
@@ -85,10 +87,12 @@ def parse_resolution(text: str | float, *, geographic: bool) -> float:
     unit = match.group(2)
     if unit == "km":
         value, unit = value * 1000, "m"
-    if unit is None or (unit == "m") != geographic:
+    if unit is None:
         return value
+    if unit == "m":
+        return value / (METRES_PER_DEGREE if geographic else metres_per_unit)
     if geographic:
-        return value / METRES_PER_DEGREE
+        return value
     raise GridError(f"grid.resolution: {text!r} is in degrees, the CRS counts metres.", way_out)
 
 
@@ -100,7 +104,8 @@ def target_grid(
     """Make the grid that covers some bounds, taken outward to whole cells.
 
     Cell edges are integer multiples of the resolution from (0, 0), as in Earth Engine's
-    ``reproject(crs, scale=...)``. Cells whose centre lies beyond a pole or the antimeridian are left out.
+    ``reproject(crs, scale=...)``. Columns that would reach beyond the antimeridian, and rows whose centre lies
+    beyond a pole, are left out.
 
     Parameters
     ----------
@@ -142,12 +147,13 @@ def target_grid(
             f"grid.bounds: [{west}, {south}, {east}, {north}] is not west, south, east, north.",
             "West must be less than east and south less than north; a box across the antimeridian is not supported.",
         )
-    res = parse_resolution(resolution, geographic=the_crs.geographic)
+    res = parse_resolution(resolution, geographic=the_crs.geographic, metres_per_unit=_metres_per_unit(the_crs))
     col0, col1 = _outward(west, east, res)
     row0, row1 = _outward(south, north, res)
     if the_crs.geographic:
-        # a lattice that does not divide the globe keeps the cells whose centre is on it
-        half_cols, half_rows = round(180.0 / res), round(90.0 / res)
+        # a lattice that does not divide the globe keeps whole columns, so that none overlaps at the antimeridian,
+        # and the rows whose centre is not beyond a pole
+        half_cols, half_rows = math.floor(180.0 / res + 1e-9), math.floor(90.0 / res + 0.5)
         col0, col1 = max(col0, -half_cols), min(col1, half_cols)
         row0, row1 = max(row0, -half_rows), min(row1, half_rows)
         if col0 >= col1 or row0 >= row1:
@@ -157,6 +163,10 @@ def target_grid(
             )
     transform = Affine(res, 0.0, col0 * res, 0.0, -res, row1 * res)
     return GeoBox((row1 - row0, col1 - col0), transform, the_crs)
+
+
+def _metres_per_unit(crs: Any) -> float:
+    return 1.0 if crs.geographic else float(crs.proj.axis_info[0].unit_conversion_factor)
 
 
 def _outward(low: float, high: float, res: float) -> tuple[int, int]:
@@ -213,9 +223,11 @@ def spatial_coords(grid: GeoBox) -> dict[str, xr.Variable]:
             {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"},
         )
     else:
+        unit = grid.crs.proj.axis_info[0].unit_name if grid.crs is not None else "metre"
+        unit = {"metre": "m", "US survey foot": "US_survey_foot"}.get(unit, unit)
         attrs = (
-            {"standard_name": "projection_y_coordinate", "long_name": "northing", "units": "m", "axis": "Y"},
-            {"standard_name": "projection_x_coordinate", "long_name": "easting", "units": "m", "axis": "X"},
+            {"standard_name": "projection_y_coordinate", "long_name": "northing", "units": unit, "axis": "Y"},
+            {"standard_name": "projection_x_coordinate", "long_name": "easting", "units": unit, "axis": "X"},
         )
     return {
         dy: xr.Variable((dy,), y, attrs[0]),
@@ -262,16 +274,18 @@ def windows(grid: GeoBox, block: int) -> Iterator[Window]:
             yield Window(y0, min(y0 + block, rows), x0, min(x0 + block, cols))
 
 
-def cell_area(grid: GeoBox) -> xr.DataArray:
-    """Give the area of each cell in km2.
+def cell_area(grid: GeoBox, window: Window | None = None) -> xr.DataArray:
+    """Give the area of each cell on the WGS84 ellipsoid, in km2.
 
-    On a geographic grid the area is that of the zone between two parallels on the WGS84 ellipsoid
-    (authalic, Snyder 1987, eq. 3-12), times the width in longitude: one value a row. On a projected grid it is
-    the cell's area in the plane over the areal scale factor of the projection at the cell's centre.
+    On a geographic grid the area is that of the zone between two parallels (Snyder 1987, eq. 3-12) times the width in
+    longitude: one value a row. On any other grid the corners of each cell are brought to the cylindrical equal-area
+    plane of WGS84, where the area is that of the quadrilateral. What lies off the globe has no area.
 
     Parameters
     ----------
     grid : odc.geo.geobox.GeoBox
+    window : Window, optional
+        The part that is wanted; all of the grid when left out.
 
     Returns
     -------
@@ -284,24 +298,39 @@ def cell_area(grid: GeoBox) -> xr.DataArray:
     """
     import xarray as xr
 
+    window = window or Window(0, grid.shape[0], 0, grid.shape[1])
+    ys, xs = window.slices
     coords = spatial_coords(grid)
     dy, dx = dims(grid)
     attrs = {"long_name": "cell area", "standard_name": "cell_area", "units": "km2"}
     y, x = coordinates(grid)
+    y, x = y[ys], x[xs]
+    half_y, half_x = abs(grid.affine.e) / 2, abs(grid.affine.a) / 2
     if is_geographic(grid):
-        half = abs(grid.affine.e) / 2
-        north = np.minimum(y + half, 90.0)
-        south = np.maximum(y - half, -90.0)
-        zone = _authalic_zone(north) - _authalic_zone(south)
-        area = math.radians(abs(grid.affine.a)) * zone / 1e6
-        return xr.DataArray(area, {dy: coords[dy]}, (dy,), "cell_area", attrs)
-    from pyproj import Proj, Transformer
+        zone = _authalic_zone(np.minimum(y + half_y, 90.0)) - _authalic_zone(np.maximum(y - half_y, -90.0))
+        area = math.radians(2 * half_x) * zone / 1e6
+        return xr.DataArray(area, {dy: coords[dy][ys]}, (dy,), "cell_area", attrs)
+    from pyproj import Transformer
 
     to_geographic = Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True)
-    lon, lat = to_geographic.transform(*np.meshgrid(x, y))
-    scale = Proj(str(grid.crs)).get_factors(lon, lat).areal_scale
-    area = abs(grid.affine.a * grid.affine.e) / scale / 1e6
-    return xr.DataArray(area, {dy: coords[dy], dx: coords[dx]}, (dy, dx), "cell_area", attrs)
+    corners_x = np.append(x - half_x, x[-1] + half_x)
+    corners_y = np.append(y + half_y, y[-1] - half_y)
+    lon, lat = to_geographic.transform(*np.meshgrid(corners_x, corners_y))
+    with np.errstate(invalid="ignore"):
+        u, v = np.radians(lon), _authalic_zone(np.where(np.abs(lat) <= 90, lat, np.nan))
+        area = _quadrilaterals(u, v) / 1e6
+    area = np.where(np.isfinite(area), area, 0.0)
+    return xr.DataArray(area, {dy: coords[dy][ys], dx: coords[dx][xs]}, (dy, dx), "cell_area", attrs)
+
+
+def _quadrilaterals(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    # half the cross product of the diagonals; longitudes are differences, so that the antimeridian is no seam
+    def turn(d: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(d - 2 * math.pi * np.round(d / (2 * math.pi)), np.float64)
+
+    u1, v1 = turn(u[1:, 1:] - u[:-1, :-1]), v[1:, 1:] - v[:-1, :-1]
+    u2, v2 = turn(u[1:, :-1] - u[:-1, 1:]), v[1:, :-1] - v[:-1, 1:]
+    return np.asarray(np.abs(u1 * v2 - u2 * v1) / 2, np.float64)
 
 
 def _authalic_zone(latitude: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube import spec
-from nepcube.errors import SourceError, SpecError
+from nepcube.errors import SourceError, SpecError, UnitError
 from nepcube.units import conversion
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ def to_annual(
         The share of a year's days that must be there, 1 by default. Below 1, a mean is that of the days that are
         there and a sum is scaled up by them.
     coverage : bool
-        Also give ``<name>_coverage``, the share of each year's days that the files hold, dims (time,).
+        Also give ``<name>_coverage``, the share of each year's days that the files hold, dims (time,), and of hourly
+        accumulations ``<name>_clipped``, the number of negative increments (which packing leaves) set to zero.
 
     Returns
     -------
     xarray.Dataset
         Dims (time, ...), time at 1 January, float64, in the cube's units (degC, mm year-1, MJ m-2 year-1); lazy on
-        lazy input. Variables that are annual already are passed through as they are.
+        lazy input. Variables that are annual already keep their values and type.
 
     Raises
     ------
@@ -156,7 +157,10 @@ def _aggregate(
             )
         intervals = plan(var["time"].values, var.attrs["aggregation"], var.attrs["frequency"], to, years, str(name))
         _require_complete(intervals, min_coverage, to, str(name), var.attrs.get("product", ""))
-        out[str(name)] = _apply(var, str(name), intervals, to, min_coverage)
+        out[str(name)], clipped = _apply(var, str(name), intervals, to, min_coverage)
+        if coverage and clipped is not None:
+            attrs = {"long_name": f"negative increments of {name} that were set to zero", "units": "1"}
+            out[f"{name}_clipped"] = xr.DataArray(clipped, {"time": out[str(name)]["time"]}, ("time",), attrs=attrs)
         if coverage:
             share = [float(i.weights.sum()) / i.length for i in intervals]
             attrs = {"long_name": f"share of the {to}'s days that the files of {name} hold", "units": "1"}
@@ -166,8 +170,13 @@ def _aggregate(
 
 def _pass_years(var: xr.DataArray, years: tuple[int, int] | None) -> xr.DataArray:
     stamps = var["time"].values.astype("datetime64[Y]").astype(int) + 1970
+    if len(np.unique(stamps)) < stamps.size:
+        raise SourceError(
+            f"{var.attrs.get('product', var.name)}: several values of {var.name} stand in one year.",
+            "Give the true step with `time:`, or one file a year.",
+        )
     if years is None:
-        return var
+        return _to_cube_units(var, str(var.name))
     missing = [y for y in range(years[0], years[1] + 1) if y not in set(stamps.tolist())]
     if missing:
         raise SourceError(
@@ -201,20 +210,46 @@ def plan(
         )
     stamps = time.astype("datetime64[h]")
     where = {s: k for k, s in enumerate(stamps.tolist())}
+    if len(where) < stamps.size:
+        raise SourceError(f"{name}: several values stand in one hour.", "Give one value a step, and the true `time:`.")
     unit = f"datetime64[{ {'year': 'Y', 'month': 'M', 'day': 'D'}[to] }]"
     if years is not None:
         first, end = np.datetime64(f"{years[0]}-01-01"), np.datetime64(f"{years[1] + 1}-01-01")
     elif aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR):
         # stamps close what lies before them
-        first, end = stamps[0] - _HOUR, stamps[-1]
+        first, end = stamps[0], stamps[-1]
         if to == "day":
-            end = end.astype("datetime64[D]")
+            first, end = first - _HOUR, end.astype("datetime64[D]")
     else:
         first, end = stamps[0], stamps[-1] + _HOUR
     floor = end.astype(unit)
     last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1
     edges = np.arange(first.astype(unit), last + 1).astype("datetime64[h]")
-    return [_interval(a, b, where, aggregation, frequency) for a, b in itertools.pairwise(edges)]
+    intervals = [_interval(a, b, where, aggregation, frequency) for a, b in itertools.pairwise(edges)]
+    _require_all_used(stamps, intervals, edges, aggregation, frequency, name)
+    return intervals
+
+
+def _require_all_used(
+    stamps: NDArray[Any],
+    intervals: Sequence[Interval],
+    edges: NDArray[Any],
+    aggregation: str,
+    frequency: str,
+    name: str,
+) -> None:
+    if aggregation == spec.SINCE_00:
+        # the hours between are running totals of the same day
+        return
+    shift = _HOUR if aggregation == spec.PREVIOUS_HOUR else np.timedelta64(0, "h")
+    inside = (stamps - shift >= edges[0]) & (stamps - shift < edges[-1])
+    inside[np.concatenate([i.steps for i in intervals])] = False
+    if inside.any():
+        stamp = str(stamps[np.flatnonzero(inside)[0]]).replace("T", " ")
+        raise SourceError(
+            f"{name}: {int(inside.sum())} value(s) do not stand at the start of a {frequency}, such as {stamp}:00 UTC.",
+            "Give the true step with `time:`, or files with one value a step.",
+        )
 
 
 def _interval(
@@ -276,38 +311,34 @@ def _listed(items: Sequence[Any]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def _apply(var: xr.DataArray, name: str, intervals: Sequence[Interval], to: str, min_coverage: float) -> xr.DataArray:
+def _apply(
+    var: xr.DataArray, name: str, intervals: Sequence[Interval], to: str, min_coverage: float
+) -> tuple[xr.DataArray, Any]:
     import xarray as xr
 
     other = tuple(d for d in var.dims if d != "time")
     var = var.transpose("time", *other)
     aggregation = var.attrs["aggregation"]
     target = spec.INTERVAL_UNITS.get(name, var.attrs["units"])
-    source_unit = var.attrs["units"]
-    if aggregation == spec.PER_DAY:
-        # a rate times days is an amount
-        source_unit = source_unit.removesuffix(" day-1")
-    elif source_unit.split(" ")[-1] in {"day-1", "month-1", "pentad-1"} and aggregation == spec.AMOUNT:
-        source_unit = source_unit.rsplit(" ", 1)[0]
-    if source_unit == "W m-2":
-        source_unit, watts = "J m-2", 86400.0
-    else:
-        watts = 1.0
-    c = conversion(source_unit, target, of=name)
+    bare, scale = _amount_unit(var.attrs["units"], aggregation, var.attrs["frequency"], name)
+    c = conversion(bare, target, of=name)
     options = {
         "is_mean": aggregation == spec.MEAN,
         "min_coverage": min_coverage,
-        "factor": c.factor * watts,
+        "factor": c.factor * scale,
         "offset": c.offset,
     }
     clip = aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR)
-    pieces = [_one(var.data, interval, clip, options) for interval in intervals]
-    if any(type(p).__module__.startswith("dask") for p in pieces):
+    pieces, counts = zip(*(_one(var.data, interval, clip, options) for interval in intervals), strict=True)
+    clipped: Any = None
+    if isinstance(var.data, np.ndarray):
+        data: Any = np.stack(pieces)
+        clipped = np.stack(counts) if clip else None
+    else:
         import dask.array as da
 
-        data: Any = da.stack(pieces)
-    else:
-        data = np.stack(pieces)
+        data = da.stack(pieces)
+        clipped = da.stack(counts) if clip else None
     unit = {"year": f"{target} year-1", "month": target, "day": target}[to] if aggregation != spec.MEAN else target
     starts = np.array([i.start for i in intervals], "datetime64[ns]")
     attrs = {k: v for k, v in var.attrs.items() if k not in ("units", "aggregation", "frequency", "long_name")}
@@ -319,14 +350,41 @@ def _apply(var: xr.DataArray, name: str, intervals: Sequence[Interval], to: str,
     if to == "year" and name in spec.CUBE:
         attrs = spec.CUBE[name].attrs() | attrs
     coords = {k: v for k, v in var.coords.items() if "time" not in v.dims}
-    return xr.DataArray(data, {"time": starts, **coords}, ("time", *other), attrs=attrs)
+    return xr.DataArray(data, {"time": starts, **coords}, ("time", *other), attrs=attrs), clipped
 
 
-def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> Any:
+def _amount_unit(unit: str, aggregation: str, frequency: str, name: str) -> tuple[str, float]:
+    """Give the unit of a sum of values times days (or of a mean), and a factor; refuse what contradicts itself."""
+    if name not in spec.INTERVAL_UNITS:
+        raise UnitError(f"{name}: only annual values of it can be used.", "Say `time: year` if they are annual.")
+    state = name == "temperature"
+    if state != (aggregation == spec.MEAN):
+        raise UnitError(
+            f"{name}: `aggregate: {aggregation}` does not fit {'a state' if state else 'an amount'}.",
+            "Temperature takes `mean`; precipitation and radiation take `amount` or `per_day`.",
+        )
+    if state:
+        return unit, 1.0
+    base, _, per = unit.rpartition(" ") if unit.endswith("-1") and unit != "W m-2" else (unit, "", "")
+    step = per.removesuffix("-1")
+    if unit == "W m-2":
+        if aggregation == spec.PER_DAY:
+            return "J m-2", 86400.0
+    elif not step or step == ("day" if aggregation == spec.PER_DAY else frequency):
+        return base or unit, 1.0
+    step = "day" if aggregation == spec.PER_DAY else frequency
+    raise UnitError(
+        f"{name}: values in {unit!r} are not the amount of a {step}.",
+        "Say `aggregate: per_day` for a daily rate, or the true unit with `units:`.",
+    )
+
+
+def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> tuple[Any, Any]:
+    # the value of an interval, and how many increments were clipped (whole numbers, so that any order gives their sum)
     if isinstance(data, np.ndarray):
         state = np.zeros((3, *data.shape[1:]))
         state = _step(state, data[interval.steps], interval.factors, interval.weights, clip)
-        return _finish(state, interval.length, **options)
+        return _finish(state, interval.length, **options), state[2].sum()
     import dask.array as da
 
     state = da.zeros((3, *data.shape[1:]), chunks=(3, *data.chunks[1:]), dtype=np.float64)
@@ -337,7 +395,7 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
         if not inside.any():
             continue
         steps = interval.steps[inside]
-        contiguous = steps.size == steps[-1] - steps[0] + 1
+        contiguous = bool((np.diff(steps) == 1).all())
         piece = data[int(steps[0]) : int(steps[-1]) + 1] if contiguous else data[steps]
         state = da.blockwise(
             _step,
@@ -356,9 +414,10 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
             concatenate=True,
             meta=np.empty((0, 0, 0)),
         )
-    return da.map_blocks(
+    value = da.map_blocks(
         _finish, state, interval.length, drop_axis=0, dtype=np.float64, meta=np.empty((0, 0)), **options
     )
+    return value, state[2].sum()
 
 
 def _step(state: Any, values: Any, factors: Any, weights: Any, clip: bool) -> Any:

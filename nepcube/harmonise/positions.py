@@ -46,17 +46,30 @@ class Lattice:
         crs = attrs.get("crs_wkt") or attrs.get("spatial_ref")
         if not crs:
             raise GridError("`spatial_ref` names no CRS.", "Set its `crs_wkt` attribute.")
-        y, x = ds[ydim].values, ds[xdim].values
-        geotransform = attrs.get("GeoTransform")
-        if geotransform is not None:
-            c, a, _, f, _, e = map(float, str(geotransform).split())
-            k = round((x[0] - c) / a - 0.5)
-            m = round((y[0] - f) / e - 0.5)
-            # a slice of the grid keeps the lattice of the whole
-            return cls(f + (m + 0.5) * e, c + (k + 0.5) * a, e, a, y.size, x.size, str(crs))
-        dy = (y[-1] - y[0]) / (y.size - 1)
-        dx = (x[-1] - x[0]) / (x.size - 1)
-        return cls(float(y[0]), float(x[0]), float(dy), float(dx), y.size, x.size, str(crs))
+        y0, dy, rows = _axis(ds[ydim].values, attrs.get("GeoTransform"), 3, ydim)
+        x0, dx, columns = _axis(ds[xdim].values, attrs.get("GeoTransform"), 0, xdim)
+        return cls(y0, x0, dy, dx, rows, columns, str(crs))
+
+
+def _axis(values: NDArray[Any], geotransform: Any, at: int, name: str) -> tuple[float, float, int]:
+    # first centre, step, size: from the transform where the coordinates agree with it, since its numbers are exact
+    v = np.asarray(values, np.float64)
+    if geotransform is not None:
+        numbers = [float(n) for n in str(geotransform).split()]
+        origin, step = numbers[at], numbers[at + 1] if at == 0 else numbers[5]
+        k = round((v[0] - origin) / step - 0.5)
+        start = origin + (k + 0.5) * step
+        # a slice of the grid keeps the lattice of the whole; a turned or thinned one has a lattice of its own
+        if np.abs(start + step * np.arange(v.size) - v).max() <= 1e-6 * abs(step):
+            return start, step, v.size
+    if v.size < 2:
+        raise GridError(
+            f"{name}: one value has no step.", "Keep two cells at least, or the `GeoTransform` of its file."
+        )
+    step = (v[-1] - v[0]) / (v.size - 1)
+    if step == 0 or np.abs(v[0] + step * np.arange(v.size) - v).max() > 0.02 * abs(step):
+        raise GridError(f"{name} is not regular.", "Bring the dataset to a regular grid first.")
+    return float(v[0]), float(step), v.size
 
 
 def spatial_dims(ds: xr.Dataset | xr.DataArray) -> tuple[str, str]:

@@ -56,7 +56,7 @@ def potential_npp(
     Raises
     ------
     SpecError
-        The model is not known, a unit is wrong, or the coordinates differ.
+        The model is not known, a unit is wrong, the coordinates differ, or precipitation in memory is negative.
 
     References
     ----------
@@ -71,6 +71,12 @@ def potential_npp(
             raise SpecError(
                 f"{da.name}: in {da.attrs.get('units')!r}, {unit!r} is needed.", "Harmonise it with to_annual first."
             )
+
+    if isinstance(precipitation.data, np.ndarray) and bool((precipitation.data < 0).any()):
+        raise SpecError(
+            f"precipitation: {float(precipitation.min()):.6g} mm in a year.",
+            "Precipitation cannot be negative: check the nodata value and the unit of its files.",
+        )
 
     def kernel(t: Any, p: Any) -> Any:
         from nepcube.nep import _kernels

@@ -64,7 +64,8 @@ def heterotrophic_respiration(
     Raises
     ------
     SpecError
-        The basis or the model is not known, a unit is wrong, or the coordinates differ. Precipitation so negative
+        The basis or the model is not known, a unit is wrong, the coordinates differ, or a year is not whole.
+        Precipitation so negative
         that the logarithm has no value (below -3.18 mm) is an error on arrays in memory, and NaN on lazy ones.
 
     References
@@ -92,6 +93,8 @@ def heterotrophic_respiration(
             f"precipitation: {float(precipitation.min()):.6g} mm makes 0.3145 R + 1 negative.",
             "Precipitation cannot be negative: check the nodata value and the unit of its files.",
         )
+    if basis != "annual":
+        _require_whole_years(temperature[dim].values, basis, dim)
     factor = _RATE * _CARBON * (1.0 if basis == "daily" else _MONTH)
     bracket = xr.apply_ufunc(
         _bracket,
@@ -128,6 +131,20 @@ def _years(rate: xr.DataArray, dim: str) -> xr.DataArray:
         parts.append(total.astype("float32"))
     stamps = np.unique(years).astype("datetime64[ns]")
     return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rate.dims)
+
+
+def _require_whole_years(time: Any, basis: str, dim: str) -> None:
+    unit = "M" if basis == "monthly" else "D"
+    steps = time.astype(f"datetime64[{unit}]")
+    years = np.unique(time.astype("datetime64[Y]"))
+    want = np.concatenate(
+        [np.arange(y.astype(f"datetime64[{unit}]"), (y + 1).astype(f"datetime64[{unit}]")) for y in years]
+    )
+    if not np.array_equal(steps, want):
+        raise SpecError(
+            f"{dim}: the steps are not every {'month' if unit == 'M' else 'day'} of whole years, each once.",
+            "Make them with to_interval, which says what is missing.",
+        )
 
 
 def _require(da: xr.DataArray, units: set[str], name: str) -> None:

@@ -184,11 +184,8 @@ def _inside(job: Job, labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _areas(job: Job) -> NDArray[np.float64]:
-    area = cell_area(job.grid)
-    ys, xs = job.window.slices
-    if area.ndim == 1:
-        return np.ascontiguousarray(np.broadcast_to(area.values[ys][:, None], job.window.shape))
-    return np.ascontiguousarray(area.values[ys, xs])
+    area = cell_area(job.grid, job.window).values
+    return np.ascontiguousarray(np.broadcast_to(area[:, None] if area.ndim == 1 else area, job.window.shape))
 
 
 def count_job(job: Job) -> dict[str, stats.Histogram]:

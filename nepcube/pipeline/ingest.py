@@ -60,6 +60,10 @@ def ingest(run: Run) -> None:
         run.cube.remove(["rh", "nep"])
     for quantity, (values, attrs) in coverage.items():
         run.cube.put_series(f"{quantity}_coverage", values, attrs)
+        clipped = native_series(run, quantity, "year").clipped()
+        if clipped:
+            attrs = {"long_name": f"negative increments of {quantity} that were set to zero", "units": "1"}
+            run.cube.put_series(f"{quantity}_clipped", [clipped[y] for y in run.years], attrs)
     run.cube.commit(cube_attrs(run))
     finish(run, STAGE)
 
@@ -122,7 +126,7 @@ def _annual(run: Run, quantity: str, native: xr.Dataset) -> tuple[Any, dict[str,
         native[[quantity]], years=run.recipe.period, min_coverage=source.min_coverage, coverage=True
     )
     series = native_series(run, quantity, "year")
-    keep_native(run, series, annual[quantity], f"native/{quantity}/year", STAGE)
+    keep_native(run, series, annual[quantity], f"native/{quantity}/year", STAGE, annual.get(f"{quantity}_clipped"))
     if f"{quantity}_coverage" not in annual:
         attrs = {"long_name": f"share of the year's days that the files of {quantity} hold", "units": "1"}
         return [1.0] * len(run.years), attrs
@@ -135,23 +139,28 @@ def native_series(run: Run, quantity: str, frequency: str) -> store.NativeSeries
     return store.NativeSeries(run.out / ".nepcube" / "native" / f"{quantity}-{frequency}.zarr")
 
 
-def keep_native(run: Run, series: store.NativeSeries, lazy: xr.DataArray, stage: str, label: str) -> None:
-    """Compute a native series year by year and keep it, where that is not done yet."""
-    done = run.ledger.done(stage)
+def keep_native(
+    run: Run, series: store.NativeSeries, lazy: xr.DataArray, unit: str, stage: str, clipped: xr.DataArray | None = None
+) -> None:
+    """Compute a native series year by year and keep it, where the ledger's `unit` does not say that it is done."""
+    done = run.ledger.done(unit)
     stamps = lazy["time"].values.astype("datetime64[Y]").astype(int) + 1970
     missing = [y for y in run.years if str(y) not in done]
     if not missing:
         return
     series.create(lazy, lazy["time"].values)
-    for k, year in enumerate(missing, start=1):
-        part = lazy.isel(time=stamps == year)
-        # months together and days a month at a time: what is in memory stays small
-        for piece in _pieces(part):
-            with dask.config.set(scheduler="threads", num_workers=run.engine.width):
-                values = piece.values
-            series.write(values, piece["time"].values)
-        run.ledger.add(stage, str(year), {})
-        run.progress(f"{label}: {lazy.name} to years", k, len(missing), str(year))
+    with dask.config.set(scheduler="threads", num_workers=run.engine.width):
+        for k, year in enumerate(missing, start=1):
+            part = lazy.isel(time=stamps == year)
+            # months together and days a month at a time: what is in memory stays small
+            for piece in _pieces(part):
+                counted = None if clipped is None else clipped.isel(time=stamps == year)
+                values, counts = dask.compute(piece.data, None if counted is None else counted.data)
+                series.write(values, piece["time"].values)
+                if counts is not None:
+                    series.count_clipped(year, int(sum(counts)))
+            run.ledger.add(unit, str(year), {})
+            run.progress(f"{stage}: {lazy.name}", k, len(missing), str(year))
     run.ledger.flush()
 
 

@@ -17,6 +17,7 @@ from nepcube.recipe.models import Recipe
 
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 _LIMIT = 1_000_000
+_MOST_KEYS = 20_000
 
 Key = tuple[str | int, ...]
 
@@ -79,7 +80,7 @@ def _compose(text: str, file: Path) -> tuple[Any, dict[Key, int]]:
         if node is None:
             raise RecipeError(f"{file}:1: the recipe is empty.", "Start it with `recipe: 1`.")
         _walk(node, (), lines, file, set())
-        return yaml.safe_load(text), lines
+        data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RecipeError(
@@ -87,11 +88,22 @@ def _compose(text: str, file: Path) -> tuple[Any, dict[Key, int]]:
         ) from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{file}:1: this is not YAML ({error}).", "Check the file's encoding.") from None
+    except (ValueError, OverflowError) as error:
+        # PyYAML takes 2001-13-45 for a date and 0b_ for a number before it looks closely
+        raise RecipeError(
+            f"{file}:1: a value cannot be read ({str(error)[:80]}).",
+            "Put quotes around text that looks like a date or number.",
+        ) from None
+    except RecursionError:
+        raise RecipeError(f"{file}:1: the recipe is nested too deeply.", "A recipe has four levels.") from None
+    return data, lines
 
 
 def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], file: Path, above: set[int]) -> None:
     line = node.start_mark.line + 1
     lines.setdefault(key, line)
+    if len(lines) > _MOST_KEYS:
+        raise RecipeError(f"{file}:{line}: the recipe has too many values.", "Check its aliases.")
     if node.tag not in _TAGS:
         raise RecipeError(
             f"{file}:{line}: {_dotted(key)}: the YAML tag {node.tag!r} would build an object.",
@@ -149,7 +161,7 @@ def _first_fault(error: ValidationError, lines: dict[Key, int], file: Path) -> R
     faults = error.errors(include_url=False)
     # an unknown key is nearly always the cause of what else is wrong beside it
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
-    key = _without_tags(fault["loc"])
+    key = _without_tags(fault["loc"], lines)
     line = _line(key, lines)
     where = f"{file}:{line}: {_dotted(key)}" if key else f"{file}:{line}"
     if fault["type"] == "extra_forbidden":
@@ -157,24 +169,34 @@ def _first_fault(error: ValidationError, lines: dict[Key, int], file: Path) -> R
         near = difflib.get_close_matches(str(key[-1]), fields, 1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it."
         return RecipeError(f"{where}: not a recipe key.", f"{hint} Keys here: {', '.join(fields)}.")
+    if fault["type"] == "missing" and isinstance(key[-1], int):
+        return RecipeError(
+            f"{file}:{line}: {_dotted(key[:-1])}: {key[-1]} value(s) are too few.", "docs/recipe.md says what it takes."
+        )
     if fault["type"] == "missing":
         extra = ""
         if key[-1] == "basis" or key == ("respiration",):
             extra = " (annual, monthly or daily: there is no default, see docs/science.md)"
         return RecipeError(f"{where}: the key is missing{extra}.", f"Add `{key[-1]}:` there.")
     if fault["type"] == "value_error":
-        return RecipeError(
-            f"{where}: {fault['ctx']['error']}.", "Mend it in the recipe; docs/recipe.md lists every key."
-        )
+        text = str(fault["ctx"]["error"])
+        # a rule over several keys begins with the one at fault
+        named = tuple(text.partition(": ")[0].split("."))
+        if not key and named in lines:
+            where = f"{file}:{lines[named]}"
+        return RecipeError(f"{where}: {text}.", "Mend it in the recipe; docs/recipe.md lists every key.")
     found = "" if isinstance(fault["input"], dict | list) else f" (found: {fault['input']!r})"
     return RecipeError(f"{where}: {fault['msg']}{found}.", "docs/recipe.md lists every key with what it takes.")
 
 
-def _without_tags(loc: Sequence[str | int]) -> Key:
-    # pydantic puts the members of a union into a location; the recipe has no such level
-    return tuple(
-        p for p in loc if not (isinstance(p, str) and (p.startswith("#") or "[" in p or p in {"str", "float"}))
-    )
+def _without_tags(loc: Sequence[str | int], lines: dict[Key, int]) -> Key:
+    # pydantic puts the members of a union into a location; the recipe has no such level, but may have such a key
+    key: Key = ()
+    for part in loc:
+        tag = isinstance(part, str) and (part.startswith("#") or "[" in part or part in {"str", "float"})
+        if not tag or (*key, part) in lines:
+            key = (*key, part)
+    return key
 
 
 def _line(key: Key, lines: dict[Key, int]) -> int:

@@ -15,7 +15,7 @@ Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 class Model(BaseModel):
     """A frozen record that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Archive(Model):
@@ -125,10 +125,17 @@ class CV(Model):
 class Correlation(Model):
     """Partial correlations: each of `with`, given the others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     of: tuple[Literal["nep", "npp"], ...] = ("nep",)
-    with_: tuple[Driver, ...] | None = Field(default=None, alias="with")
+    with_: Annotated[tuple[Driver, ...], Field(min_length=1)] | None = Field(default=None, alias="with")
+
+    @field_validator("of", "with_")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("each may be named once")
+        return value
 
 
 class Statistics(Model):
@@ -150,6 +157,13 @@ class ClassSpec(Model):
     breaks: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
     signed: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _natural_unless_said(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("breaks") is None and data.get("method") is None:
+            return data | {"method": "natural-breaks"}
+        return data
 
     @model_validator(mode="after")
     def _one_way(self) -> ClassSpec:
@@ -191,6 +205,12 @@ class Recipe(Model):
     """One run, wholly described."""
 
     recipe: Literal[1]
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _a_number(cls, value: Any) -> Any:
+        return None if isinstance(value, bool) else value
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
     title: str = ""
     period: tuple[Year, Year]

@@ -68,16 +68,15 @@ class Chirps:
             raise SourceError(f"{path}: {b} beside {a}: they are not mixed.", "Keep one version and variant.")
         whole = series.join(opened, "precip")
         frequencies = {str(f.dataset.attrs["frequency"]) for f in opened} - {""}
-        frequency = request.time or (
-            frequencies.pop() if len(frequencies) == 1 else series.frequency_of(whole["time"].values)
-        )
-        if frequency is None or frequencies:
+        told = frequencies.pop() if len(frequencies) == 1 else None
+        frequency = request.time or told or series.frequency_of(whole["time"].values)
+        if frequency is None or frequencies or (told is not None and frequency != told):
             raise SourceError(
                 f"{opened[0].path}: the step of these files cannot be told.",
                 "Keep files of one step; say `time: month`.",
             )
         _check_unit(whole, opened[0].path, frequency)
-        whole = series.of_years(whole, request.years)
+        whole = series.of_years(whole, request.years, spec.AMOUNT)
         if whole.sizes["time"] == 0 and request.years is not None:
             raise SourceError(
                 f"{opened[0].path}: nothing of the years {request.years[0]} to {request.years[1]}.",
@@ -139,11 +138,19 @@ def _open_tiff(path: str, request: Request) -> OpenFile:
     return OpenFile(path, ds.assign_attrs(product=product, frequency=steps.frequency))
 
 
+def _century(two_digits: str) -> int:
+    # CHIRPS begins in 1981
+    year = int(two_digits)
+    return 1900 + year if year >= 81 else 2000 + year
+
+
 def _steps(base: str, bands: tuple[Any, ...], path: str) -> _Steps:
     matches = [_BAND.match(str(b or "")) for b in bands]
     if all(matches):
         starts = [
-            np.datetime64(f"20{m[1]}-01-01") + np.timedelta64(int(m[2]) - 1, "D") for m in matches if m is not None
+            np.datetime64(f"{_century(m[1])}-01-01") + np.timedelta64(int(m[2]) - 1, "D")
+            for m in matches
+            if m is not None
         ]
         return _Steps("day", starts)
     date = _DATE.search(base)

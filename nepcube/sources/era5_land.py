@@ -68,7 +68,8 @@ class Era5Land:
             whole = series.join(files, name)
             frequency = request.time or _frequency(files, name, whole)
             aggregation = request.aggregate or _aggregation(quantity, frequency)
-            whole = series.of_years(whole, request.years)
+            _require_meaning(files, name, aggregation, frequency, said=request.aggregate is not None)
+            whole = series.of_years(whole, request.years, aggregation)
             if whole.sizes["time"] == 0 and request.years is not None:
                 raise SourceError(
                     f"{files[0].path}: no {name} of the years {request.years[0]} to {request.years[1]}.",
@@ -135,6 +136,32 @@ def _aggregation(quantity: str, frequency: str) -> str:
     if frequency == "month":
         return spec.PER_DAY
     return spec.AMOUNT
+
+
+def _require_meaning(files: list[OpenFile], name: str, aggregation: str, frequency: str, *, said: bool) -> None:
+    # what cannot be told apart is asked for
+    path = files[0].path
+    if aggregation == spec.SINCE_00:
+        lat = files[0].dataset["latitude"].values
+        step = abs(lat[-1] - lat[0]) / (lat.size - 1) if lat.size > 1 else 0.1
+        if not 0.09 < step < 0.11:
+            raise SourceError(
+                f"{path}: a grid of {step:.4g} degree is not ERA5-Land's 0.1: the accumulations of ERA5 are those of "
+                "the hour before, not of the day.",
+                "Use ERA5-Land, or monthly means with `time: month`.",
+            )
+    if frequency != "day" or said:
+        return
+    if aggregation != spec.MEAN:
+        raise SourceError(
+            f"{path}: one {name} a day may be the day's amount or the total at 00 UTC of the day before.",
+            "Say `aggregate: amount` if each value is the amount of its own day.",
+        )
+    if any("expver" in f.dataset.coords for f in files):
+        raise SourceError(
+            f"{path}: one {name} a day in a file of the hourly product is one hour, not the day's mean.",
+            "Download every hour or the daily statistics; say `aggregate: mean` if these are means.",
+        )
 
 
 def _detail(file: OpenFile) -> str:

@@ -91,6 +91,31 @@ def require(path: str, *wanted: str) -> str:
     )
 
 
+def windows_of(
+    key: tuple[slice | int, ...], shape: tuple[int, ...]
+) -> tuple[tuple[range, ...], tuple[slice | int, ...]]:
+    """Turn an index into whole ranges that cover it, and what to take of them then.
+
+    dask fuses slices into the reader, so that steps and single numbers arrive as well.
+    """
+    covers: list[range] = []
+    takes: list[slice | int] = []
+    for k, n in zip(key, shape, strict=True):
+        if not isinstance(k, slice):
+            covers.append(range(int(k), int(k) + 1))
+            takes.append(0)
+            continue
+        wanted = range(*k.indices(n))
+        if not wanted:
+            covers.append(range(0))
+            takes.append(slice(None))
+            continue
+        low, high = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1])
+        covers.append(range(low, high + 1))
+        takes.append(slice(None, None, wanted.step))
+    return tuple(covers), tuple(takes)
+
+
 def damaged(path: str, error: BaseException) -> SourceError:
     """Make the error for a file that has the right first bytes and cannot be read."""
     reason = " ".join(str(error).split())[:160] or type(error).__name__

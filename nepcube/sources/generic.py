@@ -71,7 +71,7 @@ class Generic:
                 f"{path}: does {name} hold the amount of each {frequency}, or a mean per day?",
                 "Say `aggregate: amount` or `aggregate: per_day`.",
             )
-        whole = series.of_years(whole, request.years)
+        whole = series.of_years(whole, request.years, aggregation)
         return series.finish(
             whole,
             units=request.units,

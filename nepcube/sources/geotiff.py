@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SourceError
-from nepcube.sources.files import damaged, require
+from nepcube.sources.files import damaged, require, windows_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,12 +26,14 @@ class BandArray:
         self.ndim = 3
         self.dtype = np.dtype("float32")
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
+    def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
         import rasterio
         from rasterio.errors import RasterioIOError
         from rasterio.windows import Window
 
-        bands, rows, columns = (range(*k.indices(n)) for k, n in zip(key, self.shape, strict=True))
+        (bands, rows, columns), take = windows_of(key, self.shape)
+        if not (bands and rows and columns):
+            return np.empty((len(bands), len(rows), len(columns)), self.dtype)[take]
         try:
             with _LOCK, rasterio.open(self.path) as file:
                 window = Window(columns.start, rows.start, len(columns), len(rows))
@@ -44,7 +46,7 @@ class BandArray:
         if (scale[chosen] != 1).any() or (offset[chosen] != 0).any():
             wide = out.astype(np.float64) * scale[chosen][:, None, None] + offset[chosen][:, None, None]
             out = wide.astype(self.dtype)
-        return out
+        return out[take]
 
 
 def open_bands(path: str) -> tuple[xr.Dataset, tuple[Any, ...]]:

@@ -46,6 +46,7 @@ class EosHeader:
 
     grid: EosGrid
     fields: dict[str, dict[str, Any]]
+    shapes: dict[str, tuple[int, ...]]
 
 
 def read_header(path: str) -> EosHeader:
@@ -66,14 +67,17 @@ def read_header(path: str) -> EosHeader:
             file = SD(path)
             try:
                 attributes = file.attributes()
-                fields = {name: file.select(name).attributes() for name in file.datasets()}
+                sets = file.datasets()
+                fields = {name: file.select(name).attributes() for name in sets}
+                shapes = {name: tuple(int(n) for n in info[1]) for name, info in sets.items()}
             finally:
                 file.end()
-        except HDF4Error as error:
+        except (HDF4Error, IndexError, KeyError, ValueError, TypeError) as error:
+            # pyhdf trips over its own tables where the bytes of a header are wrong
             raise damaged(path, error) from None
     if "StructMetadata.0" not in attributes:
         raise SourceError(f"{path}: HDF4 without the HDF-EOS geometry.", "Use the granule as the provider made it.")
-    return EosHeader(_parse_grid(attributes["StructMetadata.0"], path), fields)
+    return EosHeader(_parse_grid(str(attributes["StructMetadata.0"]), path), fields, shapes)
 
 
 def _parse_grid(text: str, path: str) -> EosGrid:
@@ -114,6 +118,8 @@ def _require_whole(path: str) -> None:
             if len(head) < 6:
                 raise damaged(path, EOFError(f"a descriptor block at byte {block} is missing"))
             count, following = struct.unpack(">hi", head)
+            if count <= 0 or following < 0:
+                raise damaged(path, ValueError(f"the descriptor block at byte {block} is not one"))
             entries = file.read(12 * count)
             if len(entries) < 12 * count:
                 raise damaged(path, EOFError(f"the descriptor block at byte {block} is incomplete"))
@@ -140,7 +146,7 @@ def _read_field(path: str, field: str, _mtime: int) -> NDArray[Any]:
                 out = np.asarray(file.select(field).get())
             finally:
                 file.end()
-        except HDF4Error as error:
+        except (HDF4Error, IndexError, KeyError, ValueError, TypeError) as error:
             raise damaged(path, error) from None
     out.setflags(write=False)
     return out

@@ -207,8 +207,8 @@ def _tile(path: str, request: Request, qc: dict[str, str]) -> Tile:
     h, v = int(match["h"]), int(match["v"])
     if kind == "HDF4":
         header = hdf4.read_header(path)
-        _check_field(header.fields, path, needs_qc=request.max_qc is not None)
         grid = header.grid
+        _check_field(header, path, needs_qc=request.max_qc is not None)
         left, top, right, bottom, rows, columns = (
             grid.left,
             grid.top,
@@ -219,8 +219,10 @@ def _tile(path: str, request: Request, qc: dict[str, str]) -> Tile:
         )
         qc_path = path
     else:
-        left, top, right, bottom, rows, columns = _tiff_geometry(path)
+        left, top, right, bottom, rows, columns = _tiff_geometry(path, "int16")
         qc_path = qc.get(base, "")
+        if qc_path and _tiff_geometry(qc_path, "uint8") != (left, top, right, bottom, rows, columns):
+            raise SourceError(f"{qc_path}: it is not on the pixels of {base}.", "Download both of the same granule.")
         if request.max_qc is not None and not qc_path:
             raise SourceError(
                 f"{path}: `max_qc` needs the quality file {base.replace('Npp_500m', 'Npp_QC_500m')}.",
@@ -244,12 +246,18 @@ def _tile(path: str, request: Request, qc: dict[str, str]) -> Tile:
     return Tile(path, qc_path or None, match["product"], match["version"], int(match["year"]), h, v, rows)
 
 
-def _check_field(fields: dict[str, dict[str, Any]], path: str, *, needs_qc: bool) -> None:
+def _check_field(header: hdf4.EosHeader, path: str, *, needs_qc: bool) -> None:
+    fields, grid = header.fields, header.grid
     for name in (FIELD, *([QC_FIELD] if needs_qc else [])):
         if name not in fields:
             raise SourceError(
                 f"{path}: the field {name!r} is not there (found: {', '.join(sorted(fields))}).",
                 "Use MOD17A3HGF granules; MOD17A2HGF and MOD17A3H are other products.",
+            )
+        if header.shapes[name] != (grid.rows, grid.columns):
+            raise SourceError(
+                f"{path}: {name} has {header.shapes[name]} pixels, its header says {grid.rows} x {grid.columns}.",
+                "Download it again.",
             )
     attributes = fields[FIELD]
     scale = attributes.get("scale_factor")
@@ -266,7 +274,7 @@ def _check_field(fields: dict[str, dict[str, Any]], path: str, *, needs_qc: bool
         )
 
 
-def _tiff_geometry(path: str) -> tuple[float, float, float, float, int, int]:
+def _tiff_geometry(path: str, wanted: str) -> tuple[float, float, float, float, int, int]:
     import rasterio
     from rasterio.errors import RasterioIOError
 
@@ -276,9 +284,9 @@ def _tiff_geometry(path: str) -> tuple[float, float, float, float, int, int]:
             bounds, shape, dtype, count = file.bounds, file.shape, file.dtypes[0], file.count
     except RasterioIOError as error:
         raise files.damaged(path, error) from None
-    if crs.get("proj") != "sinu" or dtype != "int16" or count != 1:
+    if crs.get("proj") != "sinu" or dtype != wanted or count != 1:
         raise SourceError(
-            f"{path}: a GeoTIFF of one int16 band on the MODIS sinusoidal grid is needed "
+            f"{path}: a GeoTIFF of one {wanted} band on the MODIS sinusoidal grid is needed "
             f"(found: {count} band(s) of {dtype}, projection {crs.get('proj', crs.get('init', 'none'))}).",
             "Use the tiles in their native projection and integers.",
         )

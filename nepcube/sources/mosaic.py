@@ -70,17 +70,13 @@ class MosaicArray:
         self.max_qc = max_qc
         self.barren_is_zero = barren_is_zero
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        steps, rows, columns = (
-            range(*k.indices(n)) if isinstance(k, slice) else range(int(k), int(k) + 1)
-            for k, n in zip(key, self.shape, strict=True)
-        )
+    def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
+        (steps, rows, columns), take = files.windows_of(key, self.shape)
         fill: Any = np.nan if self.quantity == "npp" else spec.NOT_COVERED
         out = np.full((len(steps), len(rows), len(columns)), fill, self.dtype)
         for k, step in enumerate(steps):
             self._fill(out[k], step, rows, columns)
-        drop = tuple(0 if not isinstance(k, slice) else slice(None) for k in key)
-        return out[drop]
+        return out[take]
 
     def _fill(self, out: NDArray[Any], step: int, rows: range, columns: range) -> None:
         n = self.pixels

@@ -170,6 +170,30 @@ def _regular(values: NDArray[Any], name: str, path: str) -> NDArray[np.float64]:
     return v
 
 
+def _around(ds: xr.Dataset, west: float, east: float) -> xr.Dataset:
+    # a file that goes round the globe has no edge at the antimeridian: its ends are repeated on the other side
+    import xarray as xr
+
+    lon = ds["longitude"].values
+    n = lon.size
+    step = abs(lon[1] - lon[0]) if n > 1 else 0.0
+    if n < 8 or abs(n * step - 360.0) > 0.5 * step:
+        return ds
+    k = _MARGIN + 2
+    if lon.min() - step / 2 <= west - k * step and lon.max() + step / 2 >= east + k * step:
+        return ds
+    turn = 360.0 if lon[0] < lon[-1] else -360.0
+    parts = [
+        ds.isel(longitude=slice(n - k, n)).assign_coords(longitude=lon[n - k :] - turn),
+        ds,
+        ds.isel(longitude=slice(0, k)).assign_coords(longitude=lon[:k] + turn),
+    ]
+    return xr.concat(
+        parts, dim="longitude", data_vars="minimal", coords="minimal", compat="override", join="override",
+        combine_attrs="override",
+    )  # fmt: skip
+
+
 def crop(ds: xr.Dataset, bounds: Bounds | None, path: str) -> xr.Dataset:
     """Keep the cells that the bounds touch, with a margin for interpolation.
 
@@ -181,6 +205,7 @@ def crop(ds: xr.Dataset, bounds: Bounds | None, path: str) -> xr.Dataset:
     if bounds is None:
         return ds
     west, south, east, north = bounds
+    ds = _around(ds, west, east)
     windows = {}
     for name, low, high in (("latitude", south, north), ("longitude", west, east)):
         v = ds[name].values

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nepcube import spec
 from nepcube.errors import SourceError, UnitError
 from nepcube.grid import spatial_coords
 from nepcube.sources.netcdf import OpenFile
@@ -154,14 +155,15 @@ def list_granules(files: Iterable[OpenFile], detail: Callable[[OpenFile], str]) 
     return out
 
 
-def of_years(whole: xr.DataArray, years: tuple[int, int] | None) -> xr.DataArray:
-    """Keep the years asked for, with the hour that closes the last one."""
+def of_years(whole: xr.DataArray, years: tuple[int, int] | None, aggregation: str) -> xr.DataArray:
+    """Keep the years asked for; of hourly accumulations also the hour that closes the last one."""
     if years is None:
         return whole
     first = np.datetime64(f"{years[0]}-01-01")
     last = np.datetime64(f"{years[1] + 1}-01-01")
     time = whole["time"].values
-    keep = (time >= first) & (time <= last)
+    closes = aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR)
+    keep = (time >= first) & ((time <= last) if closes else (time < last))
     return whole.isel(time=slice(*_ends(keep))) if keep.any() else whole.isel(time=slice(0, 0))
 
 

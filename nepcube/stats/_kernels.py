@@ -128,6 +128,7 @@ def ols(
         return
     rss = 0.0
     products = 0.0
+    neighbours = 0
     last = np.nan
     last_x = np.nan
     for i in range(y.size):
@@ -137,6 +138,7 @@ def ols(
             # only neighbours in time, so that a gap makes no false pair
             if x[i] - last_x == 1.0:
                 products += e * last
+                neighbours += 1
             last = e
             last_x = x[i]
     # a residual that is only rounding is none
@@ -147,7 +149,8 @@ def ols(
     if syy <= 1e-24 * mean_y * mean_y * n:
         return
     if rss > 0.0:
-        lag1[0] = products / rss
+        if neighbours > 0:
+            lag1[0] = products / rss
         pvalue[0] = t_pvalue(b / error, n - 2.0)
     else:
         pvalue[0] = 0.0

@@ -115,10 +115,11 @@ def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None
     if k < 2:
         raise SpecError(f"natural breaks: {k} class(es).", "Ask for two or more.")
     blocks = list(_blocks(da, weights))
-    lows, highs, count = [], [], 0
-    for block, _ in blocks:
+    lows, highs, count, heaviest = [], [], 0, 0.0
+    for block, load in blocks:
         values = _finite(block())
         if values.size:
+            heaviest = max(heaviest, float(np.max(_finite(load()), initial=0.0)))
             lows.append(values.min())
             highs.append(values.max())
             count += values.size
@@ -136,9 +137,11 @@ def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None
         starts = _breaks.fisher_jenks(distinct, np.bincount(inverse, loads[good]), k)
         return tuple(float(distinct[s]) for s in starts[1:])
     low, high = float(min(lows)), float(max(highs))
+    # the fixed point of the histogram is made for weights near one; a power of two changes no digit
+    scale = 2.0 ** -np.floor(np.log2(heaviest)) if heaviest > 0 else 1.0
     total: Histogram | None = None
     for block, load in blocks:
-        part = Histogram.of(block(), load(), low, high)
+        part = Histogram.of(block(), np.asarray(load(), np.float64) * scale, low, high)
         total = part if total is None else total + part
     if total is None:
         raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
@@ -153,7 +156,7 @@ def _finite(values: Any) -> NDArray[np.float64]:
 def _blocks(da: xr.DataArray, weights: xr.DataArray | None) -> Any:
     import xarray as xr
 
-    loads = xr.ones_like(da, dtype="float64") if weights is None else weights.broadcast_like(da).transpose(*da.dims)
+    loads = xr.ones_like(da, dtype="float64") if weights is None else _on_cells_of(da, weights)
     if da.chunks is None:
         yield (lambda: da.values), (lambda: loads.values)
         return
@@ -161,6 +164,26 @@ def _blocks(da: xr.DataArray, weights: xr.DataArray | None) -> Any:
     for index in itertools.product(*(range(len(c)) for c in da.chunks)):
         where = {d: slice(int(e[i]), int(e[i + 1])) for d, e, i in zip(da.dims, edges, index, strict=True)}
         yield (lambda w=where: da.isel(w).values), (lambda w=where: loads.isel(w).values)
+
+
+def _on_cells_of(da: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
+    # a weight belongs to its label, wherever it stands
+    for dim in weights.dims:
+        if dim not in da.dims:
+            raise SpecError(f"natural breaks: the map has no dimension {dim!r}.", "Give weights of its cells.")
+        if dim in da.coords and dim in weights.coords:
+            a, b = da[dim].values, weights[dim].values
+            if not np.array_equal(a, b):
+                if a.size != b.size or not np.array_equal(np.sort(a), np.sort(b)):
+                    raise SpecError(
+                        f"natural breaks: the weights are not on the {dim} of the map.", "Make them for the same grid."
+                    )
+                weights = weights.sel({dim: a})
+    sizes = {str(d): da.sizes[d] for d in da.dims if d not in weights.dims}
+    full = weights.drop_vars(list(weights.coords)).expand_dims(sizes).transpose(*da.dims)
+    if full.shape != da.shape:
+        raise SpecError(f"natural breaks: weights {full.shape} for a map {da.shape}.", "Make them for the same grid.")
+    return full
 
 
 def classify(
@@ -198,6 +221,8 @@ def classify(
     inner = np.asarray(breaks, dtype=np.float64)
     if inner.size == 0 or not np.isfinite(inner).all() or (np.diff(inner) <= 0).any():
         raise SpecError(f"classes: the breaks {list(breaks)} do not rise.", "Give finite numbers in rising order.")
+    if inner.size > NO_CLASS - 1:
+        raise SpecError(f"classes: {inner.size + 1} classes are more than {NO_CLASS}.", "Ask for fewer.")
     names = list(labels) if labels is not None else interval_labels(inner)
     if len(names) != inner.size + 1:
         raise SpecError(f"classes: {inner.size + 1} classes, {len(names)} labels.", "Give one label for each class.")

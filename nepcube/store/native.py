@@ -58,6 +58,7 @@ class NativeSeries:
             "spatial_ref": {k: _json(v) for k, v in like["spatial_ref"].attrs.items()},
             "attrs": {k: _json(v) for k, v in like.attrs.items()},
             "time": stamps,
+            "clipped": {} if known is None else known["clipped"],
         }
         replace(self.path / "series.json", json.dumps(meta))
 
@@ -77,6 +78,18 @@ class NativeSeries:
         array = zarr.open_array(str(self.path), path="values", mode="r+", config={"write_empty_chunks": True})
         for k, step in enumerate(index):
             array[step] = values[k]
+
+    def count_clipped(self, year: int, count: int) -> None:
+        """Note how many values of a year were set to zero."""
+        meta = self._meta()
+        if meta is None:
+            raise FileNotFoundError(self.path)
+        meta["clipped"][str(year)] = count
+        replace(self.path / "series.json", json.dumps(meta))
+
+    def clipped(self) -> dict[int, int]:
+        """Give how many values of each year were set to zero, for the years in which they could be."""
+        return {int(year): int(count) for year, count in (self._meta() or {"clipped": {}})["clipped"].items()}
 
     def open(self, *, years: tuple[int, int] | None = None) -> xr.Dataset:
         """Give the series lazily, with its attributes, in the order of time."""

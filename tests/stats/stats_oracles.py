@@ -1,0 +1,238 @@
+"""Independent twins of `nepcube.stats`: scipy, statsmodels, pymannkendall, pingouin, and plain numpy; none calls ours.
+
+`ORACLES` names, for every public function, the twin that its tests use: a function without one fails
+`test_every_function_has_a_twin`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pymannkendall
+import scipy.stats
+import statsmodels.api as sm
+
+from nepcube import stats
+
+
+def linregress(y, x):
+    """Slope, intercept at the first x, stderr and p over the years that are there; lag-1 of the residuals by numpy."""
+    x = np.asarray(x, float) - x[0]
+    good = np.isfinite(y)
+    fit = scipy.stats.linregress(x[good], np.asarray(y, float)[good])
+    residual = np.where(good, np.asarray(y, float) - fit.intercept - fit.slope * x, np.nan)
+    pairs = (np.diff(x) == 1) & good[1:] & good[:-1]
+    lag1 = (residual[1:] * residual[:-1])[pairs].sum() / np.nansum(residual**2)
+    return {
+        "slope": fit.slope,
+        "intercept": fit.intercept,
+        "stderr": fit.stderr,
+        "pvalue": fit.pvalue,
+        "lag1": lag1,
+        "n": good.sum(),
+    }
+
+
+def ols(y, x):
+    """The same by statsmodels."""
+    x = np.asarray(x, float) - x[0]
+    fit = sm.OLS(np.asarray(y, float), sm.add_constant(x), missing="drop").fit()
+    return {
+        "slope": fit.params[1],
+        "intercept": fit.params[0],
+        "stderr": fit.bse[1],
+        "pvalue": fit.pvalues[1],
+        "n": fit.nobs,
+    }
+
+
+def theilslopes(y, x, confidence=0.95):
+    """Slope by scipy; the interval from the ranks (N -+ c) / 2 of all slopes, interpolated with np.interp."""
+    good = np.isfinite(y)
+    v, w = np.asarray(y, float)[good], np.asarray(x, float)[good]
+    slopes = np.sort([(v[j] - v[i]) / (w[j] - w[i]) for i, j in itertools.combinations(range(v.size), 2)])
+    n = v.size
+    _, groups = np.unique(v, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - sum(t * (t - 1) * (2 * t + 5) for t in groups.tolist())) / 18
+    c = scipy.stats.norm.ppf(0.5 + confidence / 2) * math.sqrt(variance)
+    ranks = np.arange(1, slopes.size + 1)
+    lower, upper = np.interp([(slopes.size - c) / 2, (slopes.size + c) / 2 + 1], ranks, slopes)
+    return {"slope": scipy.stats.theilslopes(v, w).slope, "lower": lower, "upper": upper, "n": n}
+
+
+def mann_kendall(y, method):
+    """pymannkendall; 3PW is the larger p of its two pre-whitenings."""
+    original = pymannkendall.original_test(y)
+    p = original.p
+    if method == "3pw":
+        p = max(
+            pymannkendall.pre_whitening_modification_test(y).p,
+            pymannkendall.trend_free_pre_whitening_modification_test(y).p,
+        )
+    return {"tau": original.Tau, "pvalue": p, "n": np.isfinite(y).sum()}
+
+
+def numpy_mean(y):
+    return {"mean": np.nanmean(np.asarray(y, float)), "sd": np.nanstd(np.asarray(y, float)), "n": np.isfinite(y).sum()}
+
+
+def numpy_cv(y, ddof=0, min_mean=1.0):
+    v = np.asarray(y, float)[np.isfinite(y)]
+    return {"cv": v.std(ddof=ddof) / v.mean() if abs(v.mean()) >= min_mean else np.nan, "n": v.size}
+
+
+def partial_by_pingouin(y, x, controls):
+    frame = pd.DataFrame({"y": y, "x": x} | {f"c{i}": c for i, c in enumerate(controls)}).astype(float).dropna()
+    covariates = [f"c{i}" for i in range(len(controls))]
+    found = pingouin.partial_corr(frame, "x", "y", covar=covariates or None)
+    p = found.columns[[c.lower().replace("_", "").startswith("p") for c in found.columns]][0]
+    return {"r": found["r"].iloc[0], "pvalue": found[p].iloc[0], "n": len(frame)}
+
+
+def partial_by_inverse(y, x, controls):
+    """-R^-1_ij / sqrt(R^-1_ii R^-1_jj), and p from t with n - 2 - k degrees of freedom."""
+    table = np.array([y, x, *controls], float)
+    table = table[:, np.isfinite(table).all(0)]
+    inverse = np.linalg.inv(np.corrcoef(table))
+    r = -inverse[0, 1] / math.sqrt(inverse[0, 0] * inverse[1, 1])
+    dof = table.shape[1] - 2 - len(controls)
+    t = r * math.sqrt(dof / (1 - r * r))
+    return {"r": r, "pvalue": 2 * scipy.stats.t.sf(abs(t), dof), "n": table.shape[1]}
+
+
+# --- natural breaks
+
+
+def within(values, weights, inner):
+    """Within-class sum of squares of the classes [lower, upper) that inner breaks make: exactly summed."""
+    values, weights = np.asarray(values, float), np.asarray(weights, float)
+    index = np.searchsorted(np.asarray(inner, float), values, side="right")
+    total = []
+    for c in np.unique(index):
+        v, w = values[index == c], weights[index == c]
+        m = math.fsum(w * v) / math.fsum(w)
+        total.extend(w * (v - m) ** 2)
+    return math.fsum(total)
+
+
+def best_of_all_partitions(values, weights, k):
+    """The least within-class sum of squares, by trying every partition of the distinct values."""
+    distinct = np.unique(values)
+    return min(
+        (within(values, weights, distinct[list(cut)]), tuple(distinct[list(cut)]))
+        for cut in itertools.combinations(range(1, distinct.size), k - 1)
+    )
+
+
+def dynamic_program(values, weights, k):
+    """The exact optimum of Fisher (1958), O(k n^2): inner breaks, by rows of a cost table in extended precision."""
+    order = np.argsort(values, kind="stable")
+    v = np.asarray(values, np.longdouble)[order]
+    w = np.asarray(weights, np.longdouble)[order]
+    v = v - v.mean()
+    W, S, Q = (np.concatenate([[0], np.cumsum(a)]) for a in (w, w * v, w * v * v))
+    n = v.size
+    best = (Q[1:] - S[1:] ** 2 / W[1:]).astype(float)
+    choice = np.zeros((k, n), int)
+    for c in range(1, k):
+        fresh = np.full(n, np.inf)
+        for end in range(c, n):
+            start = np.arange(c, end + 1)
+            weight, total = W[end + 1] - W[start], S[end + 1] - S[start]
+            cost = best[start - 1] + (Q[end + 1] - Q[start] - total**2 / weight).astype(float)
+            at = int(cost.argmin())
+            fresh[end], choice[c, end] = cost[at], start[at]
+        best = fresh
+    starts, end = [], n - 1
+    for c in range(k - 1, 0, -1):
+        starts.append(choice[c, end])
+        end = choice[c, end] - 1
+    return tuple(np.asarray(values, float)[order][starts[::-1]])
+
+
+def dynamic_program_by_halves(values, weights, k):
+    """The same for many values: the best start moves forward with the end, so that halves bound each other."""
+    order = np.argsort(values, kind="stable")
+    v = np.asarray(values, float)[order]
+    w = np.asarray(weights, float)[order]
+    centred = v - v.mean()
+    W, S, Q = (np.concatenate([[0], np.cumsum(a)]) for a in (w, w * centred, w * centred**2))
+    n = v.size
+    best = Q[1:] - S[1:] ** 2 / W[1:]
+    choices = []
+    for c in range(1, k):
+        fresh, choice = np.full(n, np.inf), np.zeros(n, int)
+        todo = [(c, n - 1, c, n - 1)]
+        while todo:
+            lo, hi, a, b = todo.pop()
+            if lo > hi:
+                continue
+            end = (lo + hi) // 2
+            start = slice(a, min(b, end) + 1)
+            total = S[end + 1] - S[start]
+            cost = best[a - 1 : min(b, end)] + Q[end + 1] - Q[start] - total * total / (W[end + 1] - W[start])
+            at = int(cost.argmin())
+            fresh[end], choice[end] = cost[at], a + at
+            todo += [(lo, end - 1, a, a + at), (end + 1, hi, a + at, b)]
+        best = fresh
+        choices.append(choice)
+    starts, end = [], n - 1
+    for choice in choices[::-1]:
+        starts.append(choice[end])
+        end = choice[end] - 1
+    return tuple(v[starts[::-1]])
+
+
+def excess_allowed(values, weights, exact, low, high, bins):
+    """SCIENCE section 4: the sum over breaks of 2 h W_bin (m_above - m_below), with the optimum's means."""
+    values, weights = np.asarray(values, float), np.asarray(weights, float)
+    index = np.searchsorted(np.asarray(exact), values, side="right")
+    means = [np.average(values[index == c], weights=weights[index == c]) for c in range(len(exact) + 1)]
+    h = (high - low) / bins
+    position = np.clip(((values - low) / h).astype(int), 0, bins - 1)
+    load = np.bincount(position, weights, bins)
+    total = 0.0
+    for below, above in itertools.pairwise(means):
+        # the optimum divides at the middle of two means; that bin is the one which it cuts
+        cut = min(max(int(((below + above) / 2 - low) / h), 0), bins - 1)
+        # the neighbours too, for a middle that stands on an edge
+        total += 2 * h * load[max(cut - 1, 0) : cut + 2].max() * (above - below)
+    return total
+
+
+def classes_by_counting(value, breaks):
+    """255 where there is no value, else how many breaks are at or below it."""
+    return 255 if math.isnan(value) else sum(b <= value for b in breaks)
+
+
+def labels_by_hand(breaks):
+    inner = [f"{breaks[i - 1]:.4g} to {breaks[i]:.4g}" for i in range(1, len(breaks))]
+    return [f"< {breaks[0]:.4g}", *inner, f">= {breaks[-1]:.4g}"]
+
+
+def whole_histogram(values, weights, low, high, bins):
+    """Weights, first moments and least values of equal bins, in float64 by numpy."""
+    values, weights = np.asarray(values, float), np.asarray(weights, float)
+    at = (values - low) * (bins / (high - low))
+    index = np.clip(at.astype(int), 0, bins - 1)
+    least = np.full(bins, np.inf)
+    np.minimum.at(least, index, values)
+    return np.bincount(index, weights, bins), np.bincount(index, weights * (at - index - 0.5), bins), least
+
+
+ORACLES = {
+    stats.linear_trend: (linregress, ols),
+    stats.theil_sen: (theilslopes,),
+    stats.mann_kendall: (mann_kendall,),
+    stats.mean: (numpy_mean,),
+    stats.coefficient_of_variation: (numpy_cv,),
+    stats.partial_correlation: (partial_by_pingouin, partial_by_inverse),
+    stats.natural_breaks: (best_of_all_partitions, dynamic_program, dynamic_program_by_halves),
+    stats.Histogram: (whole_histogram, dynamic_program),
+    stats.classify: (classes_by_counting,),
+    stats.interval_labels: (labels_by_hand,),
+}

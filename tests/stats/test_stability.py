@@ -1,0 +1,140 @@
+"""Mean and coefficient of variation beside numpy."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from stats_factories import cube, loop, series
+from stats_oracles import numpy_cv, numpy_mean
+
+from nepcube import stats
+from nepcube.errors import SpecError
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_the_mean_is_numpys(gaps):
+    y = series(1, 2000, gaps=gaps)
+    found = stats.mean(cube(y), min_years=3)
+    truth = loop(numpy_mean, y.T)
+    for name in truth:
+        assert_allclose(found[name], truth[name], rtol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_cv_is_numpys(gaps, ddof):
+    y = series(2, 2000, gaps=gaps) - 110  # means on both sides of zero
+    found = stats.coefficient_of_variation(cube(y), ddof=ddof, min_years=3)
+    truth = loop(numpy_cv, y.T, ddof=ddof)
+    assert_array_equal(np.isnan(found.cv), np.isnan(truth["cv"]))
+    assert np.isnan(truth["cv"]).any()
+    assert_allclose(found.cv, truth["cv"], rtol=1e-12)
+    assert_array_equal(found.n, truth["n"])
+
+
+def test_the_studys_formula_divided_as_it_was_meant():
+    # eq. 4 with its sums: sqrt((sum N^2 - (sum N)^2 / n) / n) / mean
+    y = series(3, 200)
+    total, squares = y.sum(0), (y**2).sum(0)
+    cv = np.sqrt((squares - total**2 / 20) / 20) / (total / 20)
+    # the study's own sums cancel: 1e-16 of 120^2 against 10^2
+    assert_allclose(stats.coefficient_of_variation(cube(y)).cv, cv, rtol=1e-11)
+
+
+def test_the_sign_is_the_means():
+    y = series(4, 50)
+    a, b = stats.coefficient_of_variation(cube(y)).cv, stats.coefficient_of_variation(cube(-y)).cv
+    assert (a > 0).all()
+    assert_array_equal(a, -b)
+
+
+@pytest.mark.parametrize(
+    ("mean", "min_mean", "there"),
+    [(1.0, 1.0, True), (-1.0, 1.0, True), (0.999, 1.0, False), (0.0, 0.0, False), (1e-9, 0.0, True), (5.0, 5.5, False)],
+)
+def test_min_mean(mean, min_mean, there):
+    y = mean + np.tile([-0.5, 0.5], 10)[:, None] * 0.25
+    found = stats.coefficient_of_variation(cube(y), min_mean=min_mean)
+    assert bool(np.isfinite(found.cv[0])) is there
+    assert float(found.n[0]) == 20
+    assert found.cv.attrs["min_mean"] == min_mean
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_float32_is_rounded_once(seed):
+    y = series(seed, 2000, gaps=0.1, dtype="f4")
+    mean, cv = stats.mean(cube(y), min_years=3), stats.coefficient_of_variation(cube(y), min_years=3)
+    truth = loop(numpy_mean, y.astype("f8").T) | loop(numpy_cv, y.astype("f8").T)
+    for found, name in ((mean.mean(()), "mean"), (mean["sd"], "sd"), (cv["cv"], "cv")):
+        values = (mean["mean"] if name == "mean" else found).values
+        assert values.dtype == np.float32
+        # half an ulp of float32
+        assert_allclose(values, truth[name], rtol=6.0e-8)
+
+
+def test_a_tiny_variance_on_a_large_offset():
+    y = 1e6 + np.random.default_rng(5).normal(0, np.sqrt(1e-3), (20, 500))
+    truth = (y - 1e6).std(0)  # the difference is exact
+    # an ulp of 1e6, 1.2e-10, against a spread of 0.03
+    assert_allclose(stats.mean(cube(y))["sd"], truth, rtol=1e-8)
+    assert_allclose(stats.coefficient_of_variation(cube(y)).cv, truth / y.mean(0), rtol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_series_that_say_nothing(dtype):
+    y = series(6, 6, dtype=dtype)
+    y[:, 0] = np.nan
+    y[4, 1] = np.inf
+    y[4:, 2] = np.nan
+    y[:, 3] = 7.0
+    y[:, 4] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean = stats.mean(cube(y), min_years=5)
+        cv = stats.coefficient_of_variation(cube(y), min_years=5)
+    assert_array_equal(mean.n, [0, 0, 0, 20, 20, 20])
+    assert_array_equal(cv.n, [0, 0, 0, 20, 20, 20])
+    assert np.isnan(mean["mean"][:3]).all()
+    assert_array_equal(mean["mean"][3:5], [7, 0])
+    assert np.isnan(cv.cv[[0, 1, 2, 4]]).all()
+    assert float(cv.cv[3]) == 0
+
+
+def test_one_year_has_no_spread_by_ddof_1():
+    y = np.array([[5.0]])
+    assert np.isnan(stats.coefficient_of_variation(cube(y), ddof=1, min_years=1).cv[0])
+    assert float(stats.coefficient_of_variation(cube(y), ddof=0, min_years=1).cv[0]) == 0
+
+
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([0.5, 2.0, -4.0]), shift=st.integers(-500, 500))
+@settings(max_examples=50, deadline=None)
+def test_mean_and_sd_go_with_shift_and_scale(seed, scale, shift):
+    y = series(seed, 5)
+    a, b = stats.mean(cube(y)), stats.mean(cube(scale * y + shift))
+    assert_allclose(b["mean"], scale * a["mean"] + shift, rtol=1e-11, atol=1e-10)
+    assert_allclose(b["sd"], abs(scale) * a["sd"], rtol=1e-10)
+
+
+@given(order=st.permutations(range(20)))
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_years_does_not_matter(order):
+    y = series(7, 20)
+    a, b = stats.mean(cube(y)), stats.mean(cube(y[list(order)]))
+    assert_allclose(a["mean"], b["mean"], rtol=1e-14)
+    assert_allclose(a["sd"], b["sd"], rtol=1e-13)
+
+
+def test_units():
+    found = stats.mean(cube(series(0, 2)))
+    assert found["mean"].attrs["units"] == found["sd"].attrs["units"] == "g m-2 year-1"
+    assert stats.coefficient_of_variation(cube(series(0, 2))).cv.attrs["units"] == "1"
+
+
+@pytest.mark.parametrize("ddof", [2, -1, 0.5])
+def test_ddof_that_is_none(ddof):
+    with pytest.raises(SpecError) as caught:
+        stats.coefficient_of_variation(cube(series(0, 1)), ddof=ddof)
+    assert str(caught.value) == f"ddof: {ddof} is neither 0 nor 1.\n0 divides by n, 1 by n - 1."
