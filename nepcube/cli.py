@@ -47,7 +47,10 @@ class Teller:
 
     def __init__(self, *, quiet: bool, log: Path | None) -> None:
         self._quiet = quiet
-        self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115  closed at exit
+        try:
+            self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115  closed at exit
+        except OSError as error:
+            raise RecipeError(f"--log {log}: cannot be written ({error.strerror}).", "Name another file.") from None
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, float] = {}
@@ -159,7 +162,8 @@ def _tell(checked: Checked) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=True)
+    # a table in a file is not folded to the width of a terminal that is not there
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     console.print(f"recipe  {checked.recipe.name}, {checked.recipe.period[0]}-{checked.recipe.period[1]}", markup=False)
     if checked.grid:
         console.print(f"grid    {checked.grid}", markup=False)

@@ -242,6 +242,7 @@ def _crs_attrs(grid: GeoBox) -> dict[str, Any]:
     crs = CRS.from_user_input(str(grid.crs))
     attrs = dict(crs.to_cf())
     a = grid.affine
+    attrs["long_name"] = "coordinate reference system"
     attrs["spatial_ref"] = attrs["crs_wkt"]
     attrs["GeoTransform"] = " ".join(repr(float(v)) for v in (a.c, a.a, a.b, a.f, a.d, a.e))
     return attrs

@@ -5,6 +5,7 @@ Stages hand over `xarray.Dataset` objects whose variables are described here; `c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -63,13 +64,13 @@ NOT_COVERED = 255
 def flag_attrs(flags: Mapping[int, str], dtype: str, colors: Iterable[str] | None = None) -> dict[str, Any]:
     """Give the CF flag attributes (`flag_values`, `flag_meanings`, `flag_colors`) of a coded variable.
 
-    A meaning is one word in CF, so spaces become underscores.
+    A meaning is one word of letters, digits and ``_-.+@`` in CF: whatever else it holds becomes an underscore.
     """
     import numpy as np
 
     out: dict[str, Any] = {
         "flag_values": np.asarray(list(flags), dtype=dtype),
-        "flag_meanings": " ".join("_".join(str(name).split()) for name in flags.values()),
+        "flag_meanings": " ".join(re.sub(r"[^\w.+@-]+", "_", str(name)) for name in flags.values()),
     }
     if colors is not None:
         out["flag_colors"] = " ".join(colors)
@@ -92,6 +93,7 @@ CUBE: dict[str, Variable] = {
             "degC",
             standard_name="air_temperature",
             cell_methods="time: mean",
+            extra={"units_metadata": "temperature: on_scale"},
         ),
         Variable("precipitation", "annual precipitation", "mm year-1", cell_methods="time: sum"),
         Variable("radiation", "annual surface net solar radiation", "MJ m-2 year-1", cell_methods="time: sum"),

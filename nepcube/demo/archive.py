@@ -49,7 +49,7 @@ def generate(
     Parameters
     ----------
     directory : Path
-        New, empty, or left by an earlier call with the same parameters, which is then completed.
+        New, empty, or left by an earlier call with the same parameters, which is then completed; more years are added.
     scenario : str
         ``"headwaters"``.
     seed : int
@@ -116,12 +116,21 @@ def _is_done(directory: Path, stated: dict[str, Any]) -> bool:
             found = json.loads(marker.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = None
-        same = isinstance(found, dict) and all(found.get(key) == value for key, value in stated.items())
-        if not same:
+        same = isinstance(found, dict) and all(
+            found.get(key) == value for key, value in stated.items() if key != "years"
+        )
+        years = found.get("years") if isinstance(found, dict) else None
+        if not same or not isinstance(years, list) or len(years) != 2 or years[0] > stated["years"][0]:
             raise NepcubeError(
                 f"{marker}: this archive was generated with other parameters.",
                 "Name another directory, or delete this one if nobody needs it.",
             )
+        if name == DONE and years[1] < stated["years"][1]:
+            # more years are wanted of the same world: the file that holds them all is made again, the others are added
+            (directory / UNFINISHED).write_text(marker.read_text(encoding="utf-8"), encoding="utf-8")
+            marker.unlink()
+            (directory / "chirps" / "chirps-v2.0.monthly.nc").unlink(missing_ok=True)
+            return False
         return name == DONE
     if any(directory.iterdir()):
         raise NepcubeError(

@@ -82,10 +82,10 @@ class Cluster:
 
         queue = iter(jobs)
         running: dict[str, J] = {}
-        pool = as_completed()
+        pool = as_completed(loop=self.client.loop)
 
         def submit(job: J) -> None:
-            future = self.client.submit(_call, function, _Sealed(job), pure=False, retries=2)
+            future = self.client.submit(_answer, function, _Sealed(job), pure=False)
             running[future.key] = job
             pool.add(future)
 
@@ -96,12 +96,28 @@ class Cluster:
                 result = future.result()
                 job = running.pop(future.key)
                 future.release()
+                if isinstance(result, _Fault):
+                    raise result.error
                 for following in islice(queue, 1):
                     submit(following)
                 yield job, result
         finally:
             if running:
                 self.client.cancel(list(pool.futures), force=True)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """An expected error on its way home: a worker that raised it would log a traceback."""
+
+    error: NepcubeError
+
+
+def _answer(function: Callable[[Any], R], job: Any) -> R | _Fault:
+    try:
+        return _call(function, job)
+    except NepcubeError as error:
+        return _Fault(error)
 
 
 class _Sealed:
@@ -119,12 +135,17 @@ def _call(function: Callable[[Any], R], job: Any) -> R:
     except NepcubeError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"{error.filename or 'The output'}: no room is left on the disk.",
-                "Make room, and run the same command again: it continues.",
-            ) from None
-        raise
+        raise told(error) from None
+
+
+def told(error: OSError) -> Exception:
+    """Turn a full disk into an error for the user, and give any other error as it is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"{error.filename or 'The output'}: no room is left on the disk.",
+            "Make room, and run the same command again: it continues.",
+        )
+    return error
 
 
 @contextmanager

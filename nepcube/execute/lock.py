@@ -13,6 +13,8 @@ from types import TracebackType
 
 from nepcube.errors import StoreError
 
+# the locks of this process: its own number in a file says only that some run of it wrote the file
+_HELD: set[Path] = set()
 _BEAT = 10.0
 _STALE = 60.0
 
@@ -47,6 +49,7 @@ class RunLock:
                 ) from None
             with os.fdopen(handle, "w") as out:
                 json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}, out)
+            _HELD.add(self._file.resolve())
             self._thread = threading.Thread(target=self._beat, daemon=True)
             self._thread.start()
             return self
@@ -59,7 +62,10 @@ class RunLock:
         except (OSError, ValueError):
             owner, age = {}, time.time() - self._file.stat().st_mtime if self._file.exists() else _STALE + 1
         here = owner.get("host") == socket.gethostname()
-        alive = _is_alive(int(owner.get("pid", 0))) if here else age < _STALE
+        mine = owner.get("pid") == os.getpid()
+        alive = (
+            (self._file.resolve() in _HELD if mine else _is_alive(int(owner.get("pid", 0)))) if here else age < _STALE
+        )
         if alive:
             raise StoreError(
                 f"{self._file.parent.parent}: a run is at work there (process {owner.get('pid')} on "
@@ -78,12 +84,13 @@ class RunLock:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end.set()
+        _HELD.discard(self._file.resolve())
         with contextlib.suppress(OSError):
             self._file.unlink()
 
 
 def _is_alive(pid: int) -> bool:
-    if pid <= 0 or pid == os.getpid():
+    if pid <= 0:
         return False
     try:
         os.kill(pid, 0)

@@ -70,8 +70,9 @@ def analyse(run: Run) -> None:
         run.cube.commit(cube_attrs(run))
         run.ledger.set_part("analyse-begun", signature)
     _keep_climate(run, plan)
-    run.cube.create([_yearly(name) for name in ("rh", "nep")], run.years)
-    run.statistics.create(_layouts(run, plan), None)
+    sums = run.cube.create([_yearly(name) for name in ("rh", "nep")], run.years)
+    sums |= run.statistics.create(_layouts(run, plan), None)
+    run.ledger.add(STAGE, "coordinates", sums)
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
     blocks = list(windows(run.grid, run.block))

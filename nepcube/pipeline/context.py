@@ -115,6 +115,9 @@ def unit_of(window: Window, side: int, year: int | None = None) -> str:
 def grid_of(recipe: recipes.Recipe) -> tuple[GeoBox, gpd.GeoDataFrame | None]:
     """Make the grid of a recipe, and its regions in the grid's CRS."""
     frame = None
+    if not isinstance(recipe.grid.bounds, str):
+        # a CRS that is none is told as such, before polygons are brought to it
+        target_grid(recipe.grid.bounds, recipe.grid.resolution, recipe.grid.crs)
     if recipe.regions is not None:
         path = recipe.resolve(recipe.regions.path)
         frame = region_room.load_regions(path, name=recipe.regions.name, crs=recipe.grid.crs)
@@ -201,16 +204,18 @@ def _chunk_there(out: Path) -> int | None:
 
 def require_same_cube(recipe: recipes.Recipe, ledger: Ledger, out: Path) -> None:
     """Refuse a recipe whose ingest part is not that of the output; a longer period is the same cube."""
-    done = ledger.parts().get("ingest")
-    if done is None:
-        return
-    changed = recipes.changed_keys(done["part"], recipes.stage_part(recipe, "ingest"))
-    first, last = done["period"]
-    if recipe.period[0] != first or recipe.period[1] < last:
-        changed.append("period")
+    changed: set[str] = set()
+    # what was begun and not finished holds data of its recipe, too
+    for stage in ("ingest", "ingest-begun"):
+        done = ledger.parts().get(stage)
+        if done is not None:
+            changed |= set(recipes.changed_keys(done["part"], recipes.stage_part(recipe, "ingest")))
+            first, last = done["period"]
+            if recipe.period[0] != first or recipe.period[1] < last:
+                changed.add("period")
     if changed:
         raise RecipeError(
-            f"{out}: it was made with another {', '.join(changed)}: this recipe makes another cube.",
+            f"{out}: it was made with another {', '.join(sorted(changed))}: this recipe makes another cube.",
             "Choose another output with -o, or start over with --fresh.",
         )
 

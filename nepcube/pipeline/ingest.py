@@ -12,7 +12,7 @@ from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
+from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,9 +38,10 @@ def ingest(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     begin(run, STAGE)
+    run.ledger.set_part("ingest-begun", stage_record(run, STAGE))
     sources = {q: inputs.open_native(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
     coverage = {q: _annual(run, q, sources[q]) for q in run.recipe.sources.drivers}
-    run.cube.create(_layouts(run, sources), run.years)
+    run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
     total = sum(1 for _ in windows(run.grid, run.block)) * len(run.years)
@@ -59,7 +60,8 @@ def ingest(run: Run) -> None:
         # rh and nep of a shorter period do not belong beside longer inputs
         run.cube.remove(["rh", "nep"])
     for quantity, (values, attrs) in coverage.items():
-        run.cube.put_series(f"{quantity}_coverage", values, attrs)
+        sums = run.cube.put_series(f"{quantity}_coverage", values, attrs)
+        run.ledger.add(STAGE, f"coverage/{quantity}", sums)
         clipped = native_series(run, quantity, "year").clipped()
         if clipped:
             attrs = {"long_name": f"negative increments of {quantity} that were set to zero", "units": "1"}
@@ -143,6 +145,9 @@ def keep_native(
     run: Run, series: store.NativeSeries, lazy: xr.DataArray, unit: str, stage: str, clipped: xr.DataArray | None = None
 ) -> None:
     """Compute a native series year by year and keep it, where the ledger's `unit` does not say that it is done."""
+    if not series.exists:
+        # it may be deleted when a run is finished, and is made again when it is needed
+        run.ledger.forget(unit)
     done = run.ledger.done(unit)
     stamps = lazy["time"].values.astype("datetime64[Y]").astype(int) + 1970
     missing = [y for y in run.years if str(y) not in done]

@@ -11,7 +11,7 @@ from typing import Any
 
 from nepcube import recipe as recipes
 from nepcube.errors import NepcubeError, RecipeError, StoreError
-from nepcube.execute import Engine, RunLock, Settings, make_engine
+from nepcube.execute import Cluster, Engine, RunLock, Settings, make_engine, told
 from nepcube.pipeline import inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
@@ -113,6 +113,8 @@ def _do(
     try:
         with RunLock(folder), _engine(client, settings, say) as engine:
             _stages(stages, recipe, folder, engine, options, progress, say, again)
+    except OSError as error:
+        raise told(error) from None
     except NepcubeError:
         # nothing is left of a run that could not begin
         if made and not (folder / "cube.zarr").exists():
@@ -154,8 +156,6 @@ def _stages(
 def _engine(client: Any, settings: Settings, say: Callable[[str], None]) -> Any:
     if client is not None:
         from contextlib import nullcontext
-
-        from nepcube.execute.engine import Cluster
 
         return nullcontext(Cluster(client))
     return make_engine(settings, say=say)

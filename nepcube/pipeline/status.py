@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nepcube import recipe as recipes
 from nepcube.errors import StoreError
+from nepcube.execute import RunLock
 from nepcube.store import Ledger
 
 
@@ -40,19 +41,30 @@ def status(out: Path, *, verify: bool = False) -> Status:
     parts = ledger.parts()
     damaged: tuple[tuple[str, str, str], ...] = ()
     if verify:
-        damaged = tuple(ledger.verify(out))
-        for stage in {d[0] for d in damaged}:
-            ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
-            for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
-                ledger.set_part(later, None)
+        with RunLock(out):
+            ledger, damaged = _verified(out)
         parts = ledger.parts()
-    years = Counter(unit.partition("/")[0] for unit in ledger.done("ingest"))
+    years = Counter(_years(ledger))
     stores = ("cube.zarr", "statistics.zarr")
     return Status(
         out,
         tuple((s, s in parts) for s in recipes.STAGES),
         tuple(sorted(years.items())),
-        len(ledger.done("analyse")),
+        len(ledger.done("analyse") - {"coordinates"}),
         tuple((name, (out / name / "zarr.json").exists()) for name in stores),
         damaged,
     )
+
+
+def _years(ledger: Ledger) -> list[str]:
+    return [unit.partition("/")[0] for unit in ledger.done("ingest") if unit[:1].isdigit()]
+
+
+def _verified(out: Path) -> tuple[Ledger, tuple[tuple[str, str, str], ...]]:
+    ledger = Ledger.open(out)
+    damaged = tuple(ledger.verify(out))
+    for stage in {d[0] for d in damaged}:
+        ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
+        for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
+            ledger.set_part(later, None)
+    return ledger, damaged

@@ -87,7 +87,8 @@ def _compose(text: str, file: Path) -> tuple[Any, dict[Key, int]]:
             f"{file}:{line}: this is not YAML ({error.problem}).", "Check indentation, colons and brackets there."
         ) from None
     except yaml.YAMLError as error:
-        raise RecipeError(f"{file}:1: this is not YAML ({error}).", "Check the file's encoding.") from None
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{file}:1: this is not YAML ({reason}).", "Check the file's encoding.") from None
     except (ValueError, OverflowError) as error:
         # PyYAML takes 2001-13-45 for a date and 0b_ for a number before it looks closely
         raise RecipeError(

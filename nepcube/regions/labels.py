@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def label_regions(regions: gpd.GeoDataFrame, grid: GeoBox) -> xr.DataArray:
 def label_attrs(regions: gpd.GeoDataFrame | None) -> dict[str, Any]:
     """Give the attributes of a label array."""
     names = [] if regions is None else list(regions["name"])
-    return {"long_name": "region", "units": "1"} | spec.flag_attrs(
+    # CF's meanings are single words; the names as they are stand beside them
+    return {"long_name": "region", "units": "1", "names": names} | spec.flag_attrs(
         {0: "outside"} | dict(enumerate(names, start=1)), "int16"
     )
 
@@ -74,7 +76,10 @@ def label_window(regions: gpd.GeoDataFrame, grid: GeoBox, window: Window) -> NDA
     shapes = regionmask.Regions(
         list(chosen.geometry), numbers=np.flatnonzero(near) + 1, names=list(chosen["name"]), overlap=False
     )
-    mask = shapes.mask(x, y, wrap_lon=False).to_numpy()
+    with warnings.catch_warnings():
+        # a block beside a region is no mistake
+        warnings.filterwarnings("ignore", message="No gridpoint belongs to any region")
+        mask = shapes.mask(x, y, wrap_lon=False).to_numpy()
     mask = mask[window.y0 - y0 : window.y0 - y0 + window.shape[0], window.x0 - x0 : window.x0 - x0 + window.shape[1]]
     found = np.isfinite(mask)
     out[found] = mask[found].astype(np.int16)

@@ -79,9 +79,17 @@ def load_regions(path: str | os.PathLike[str], *, name: str = "name", crs: str =
             f"{path}: two regions are called {twice.iloc[0]!r}.",
             "Dissolve them into one, or give them names of their own.",
         )
+    if (names == "all").any():
+        raise RegionError(f"{path}: a region is called 'all', which is the union in every table.", "Rename it.")
     if len(frame) > _MOST:
         raise RegionError(f"{path}: {len(frame)} regions are more than {_MOST}.", "Split the file.")
-    out = gpd.GeoDataFrame({"name": names.to_list()}, geometry=frame.geometry.to_list(), crs=frame.crs).to_crs(crs)
+    out = gpd.GeoDataFrame({"name": names.to_list()}, geometry=frame.geometry.to_list(), crs=frame.crs)
+    try:
+        out = out.to_crs(crs)
+    except Exception as error:
+        raise RegionError(
+            f"{path}: cannot be brought to {crs!r} ({' '.join(str(error).split())[:120]}).", "Check `grid.crs`."
+        ) from None
     _require_apart(out, path)
     return out
 

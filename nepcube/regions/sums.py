@@ -117,6 +117,8 @@ def aggregate(da: xr.DataArray, labels: xr.DataArray, *, weights: xr.DataArray) 
     ------
     RegionError
         The labels are not on the cells of the map.
+    SpecError
+        The dimensions do not fit, or a value is infinite.
     """
     import xarray as xr
 
@@ -135,18 +137,22 @@ def aggregate(da: xr.DataArray, labels: xr.DataArray, *, weights: xr.DataArray) 
     top = int(labels.max())
     names = _names(labels, top)
     rows, columns = cube.chunks[1:] if cube.chunks is not None else ((cube.shape[1],), (cube.shape[2],))
+    blocks = [
+        {spatial[0]: slice(y0, y1), spatial[1]: slice(x0, x1)} for y0, y1 in _edges(rows) for x0, x1 in _edges(columns)
+    ]
+    largest = max((_largest(cube.isel(where).values) for where in blocks), default=0.0)
+    # the fixed point is made for products near one; powers of two change no digit
+    by_value, by_area = _power_above(largest), _power_above(_largest(areas.values))
     total: YearSums | None = None
-    for y0, y1 in _edges(rows):
-        for x0, x1 in _edges(columns):
-            where = {spatial[0]: slice(y0, y1), spatial[1]: slice(x0, x1)}
-            values = cube.isel(where).values
-            counts = np.ones(values.shape[1:], np.bool_)
-            part = YearSums.of(values, labels.isel(where).values, areas.isel(where).values, counts, top)
-            total = part if total is None else total + part
+    for where in blocks:
+        values = cube.isel(where).values.astype(np.float64) / by_value
+        counts = np.ones(values.shape[1:], np.bool_)
+        part = YearSums.of(values, labels.isel(where).values, areas.isel(where).values / by_area, counts, top)
+        total = part if total is None else total + part
     if total is None:
         raise RegionError("The map has no cell.", "Give a map.")
-    cells, area = total.cells[0, 1:], exact(total.area[0, 1:])
-    sums = exact(total.total[0, 1:])
+    cells, area = total.cells[0, 1:], exact(total.area[0, 1:]) * by_area
+    sums = exact(total.total[0, 1:]) * (by_area * by_value)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(area > 0, sums / area, np.nan)
     units = str(da.attrs.get("units", "1"))
@@ -164,12 +170,25 @@ def aggregate(da: xr.DataArray, labels: xr.DataArray, *, weights: xr.DataArray) 
     return ds if "time" in da.dims else ds.isel(time=0, drop=True)
 
 
+def _largest(values: Any) -> float:
+    if np.isinf(values).any():
+        raise SpecError("aggregate: the map has infinite values.", "Mask them first: they have no mean.")
+    return float(np.nanmax(np.abs(values), initial=0.0))
+
+
+def _power_above(value: float) -> float:
+    return float(2.0 ** np.ceil(np.log2(value))) if value > 0 else 1.0
+
+
 def _edges(chunks: tuple[int, ...]) -> list[tuple[int, int]]:
     ends = np.cumsum([0, *chunks]).tolist()
     return list(itertools.pairwise(ends))
 
 
 def _names(labels: xr.DataArray, top: int) -> list[Any]:
+    given = labels.attrs.get("names")
+    if given is not None and len(given) >= top:
+        return [str(name) for name in list(given)[:top]]
     meanings = str(labels.attrs.get("flag_meanings", "")).split(" ")
     values = np.asarray(labels.attrs.get("flag_values", [])).tolist()
     known = dict(zip(values, meanings, strict=False))

@@ -44,9 +44,13 @@ def join(files: Sequence[OpenFile], variable: str) -> xr.DataArray:
                     f"{other.path}: its {axis} differs from that of {os.path.basename(first.path)}.",
                     "Download the same area for every file.",
                 )
-    units = {str(f.dataset[variable].attrs.get("units")): f.path for f in holding}
+    units: dict[str | None, str] = {}
+    for f in holding:
+        units.setdefault(f.dataset[variable].attrs.get("units"), f.path)
     if len(units) > 1:
-        (a_unit, _), (b_unit, b_path) = list(units.items())[:2]
+        # one without a unit is the one at fault
+        ordered = sorted(units.items(), key=lambda item: item[0] is None)
+        a_unit, (b_unit, b_path) = ordered[0][0], ordered[-1]
         raise UnitError(
             f"{b_path}: {variable} is in {b_unit!r}, in the other files in {a_unit!r}.",
             "Keep files of one unit together.",

@@ -114,7 +114,7 @@ def apply(
     order = [d for d in reference.dims if d != dim]
     ds = xr.Dataset(
         {
-            name: r.transpose(*order).assign_attrs(attrs)
+            name: r.transpose(*order).drop_attrs(deep=False).assign_attrs(attrs)
             for (name, attrs), r in zip(outputs.items(), results, strict=True)
         }
     )

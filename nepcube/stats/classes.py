@@ -243,4 +243,4 @@ def classify(
 def interval_labels(breaks: Sequence[float] | NDArray[np.float64]) -> list[str]:
     """Name classes by their bounds."""
     b = [f"{v:.4g}" for v in breaks]
-    return [f"< {b[0]}", *(f"{a} to {c}" for a, c in itertools.pairwise(b)), f">= {b[-1]}"]
+    return [f"below {b[0]}", *(f"{a} to {c}" for a, c in itertools.pairwise(b)), f"{b[-1]} and above"]

@@ -33,7 +33,7 @@ def mean(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -
     units = str(da.attrs.get("units", "1"))
     what = da.attrs.get("long_name", da.name or "series")
     outputs = {
-        "mean": {"long_name": f"mean {what}", "units": units, "cell_methods": f"{dim}: mean"},
+        "mean": {"long_name": f"mean {what}", "units": units},
         "sd": {"long_name": f"standard deviation of {what}", "units": units},
         "n": count_attrs(),
     }

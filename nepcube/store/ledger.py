@@ -6,6 +6,7 @@ that it vouches for. One process writes; any may read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -36,8 +37,10 @@ class Ledger:
         ledger = cls(Path(out) / ".nepcube")
         for segment in sorted((ledger.folder / "ledger").glob("*.jsonl")):
             ledger._next = int(segment.stem) + 1
-            for line in segment.read_text().splitlines():
-                ledger._take(json.loads(line))
+            for line in segment.read_text(errors="replace").splitlines():
+                # what cannot be read vouches for nothing: its units are done again
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    ledger._take(json.loads(line))
         return ledger
 
     def _take(self, entry: dict[str, Any]) -> None:
@@ -84,7 +87,10 @@ class Ledger:
         file = self.folder / "stages.json"
         if not file.exists():
             return {}
-        found: dict[str, Any] = json.loads(file.read_text())
+        try:
+            found: dict[str, Any] = json.loads(file.read_text())
+        except ValueError:
+            return {}
         return found
 
     def set_part(self, stage: str, part: dict[str, Any] | None) -> None:

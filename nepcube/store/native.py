@@ -6,6 +6,7 @@ It lets every block sample what was aggregated once, and is no result: it may be
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,11 @@ class NativeSeries:
 
     path: Path
 
+    @property
+    def exists(self) -> bool:
+        """Whether the series was created and is still there."""
+        return (self.path / "series.json").exists() and (self.path / "values" / "zarr.json").exists()
+
     def create(self, like: xr.DataArray, times: Any) -> None:
         """Make room for a series on the grid of `like`, or make an existing one longer; times are appended."""
         import zarr
@@ -35,9 +41,10 @@ class NativeSeries:
             stamps = known["time"] + [t for t in stamps if t not in set(known["time"])]
         shape = (len(stamps), *like.shape[-2:])
         self.path.mkdir(parents=True, exist_ok=True)
-        if (self.path / "values").exists():
+        if (self.path / "values" / "zarr.json").exists():
             zarr.open_array(str(self.path), path="values", mode="r+").resize(shape)
         else:
+            shutil.rmtree(self.path / "values", ignore_errors=True)
             zarr.create_array(
                 str(self.path),
                 name="values",
@@ -76,6 +83,7 @@ class NativeSeries:
         meta = self._meta() or {"time": []}
         index = [meta["time"].index(str(t)) for t in np.asarray(times, "datetime64[D]")]
         array = zarr.open_array(str(self.path), path="values", mode="r+", config={"write_empty_chunks": True})
+        array = array.with_config({"write_empty_chunks": True})
         for k, step in enumerate(index):
             array[step] = values[k]
 

@@ -59,8 +59,10 @@ class Store:
             for name in names:
                 shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def create(self, layouts: Sequence[Layout], years: Sequence[int] | None) -> None:
+    def create(self, layouts: Sequence[Layout], years: Sequence[int] | None) -> dict[str, int]:
         """Create the arrays that are not there yet, the coordinates, and the time axis for `years`.
+
+        Gives the checksums of what was written.
 
         Existing yearly arrays are made longer where `years` has grown; the committed metadata, which others read,
         stays as it was until the next commit.
@@ -68,17 +70,18 @@ class Store:
         self.path.mkdir(parents=True, exist_ok=True)
         root = self.path / _ROOT
         kept = root.read_bytes() if root.exists() else None
+        sums: dict[str, int] = {}
         for layout in layouts:
             self._create_array(layout, years)
-        if not self.has("spatial_ref"):
-            self._create_coords()
+        self._create_coords(sums)
         if years is not None:
-            self._write_time(years)
+            self._write_time(years, sums)
         # zarr creates the root group in passing; only a commit may
         if kept is None:
             root.unlink(missing_ok=True)
         else:
             root.write_bytes(kept)
+        return sums
 
     def _create_array(self, layout: Layout, years: Sequence[int] | None) -> None:
         import zarr
@@ -116,47 +119,56 @@ class Store:
             zarr_format=3,
         )
 
-    def _create_coords(self) -> None:
+    def _create_coords(self, sums: dict[str, int]) -> None:
         for name, variable in spatial_coords(self.grid).items():
-            self._small(name, variable.values, variable.dims, variable.attrs)
+            sums |= self._small(name, variable.values, variable.dims, variable.attrs)
 
-    def _write_time(self, years: Sequence[int]) -> None:
+    def _write_time(self, years: Sequence[int], sums: dict[str, int]) -> None:
         start = np.array([np.datetime64(f"{y}-01-01") for y in years])
         end = np.array([np.datetime64(f"{y + 1}-01-01") for y in years])
         days = ((start - _EPOCH) // np.timedelta64(1, "D")).astype("int64")
         bounds = np.stack([days, ((end - _EPOCH) // np.timedelta64(1, "D")).astype("int64")], axis=1)
         units = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
         attrs = {"standard_name": "time", "long_name": "year", "axis": "T", "bounds": "time_bnds"} | units
-        self._small("time", days, ("time",), attrs)
-        self._small("time_bnds", bounds, ("time", "bnds"), units)
+        sums |= self._small("time", days, ("time",), attrs)
+        sums |= self._small("time_bnds", bounds, ("time", "bnds"), units)
 
-    def put_series(self, name: str, values: Any, attrs: Mapping[str, Any]) -> None:
-        """Write a small variable along time."""
+    def put_series(self, name: str, values: Any, attrs: Mapping[str, Any]) -> dict[str, int]:
+        """Write a small variable along time; give its checksum."""
         root = self.path / _ROOT
         kept = root.read_bytes() if root.exists() else None
-        self._small(name, np.asarray(values), ("time",), attrs)
+        sums = self._small(name, np.asarray(values), ("time",), attrs)
         if kept is None:
             root.unlink(missing_ok=True)
         else:
             root.write_bytes(kept)
+        return sums
 
-    def _small(self, name: str, values: Any, names: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+    def _small(self, name: str, values: Any, names: Sequence[Any], attrs: Mapping[str, Any]) -> dict[str, int]:
         import zarr
 
         values = np.asarray(values)
-        chunks = tuple(TIME_CHUNK if d == "time" else max(n, 1) for d, n in zip(names, values.shape, strict=True))
-        array = zarr.create_array(
-            str(self.path),
-            name=name,
-            shape=values.shape,
-            chunks=chunks,
-            dtype=values.dtype,
-            dimension_names=list(names),
-            attributes=_plain(attrs),
-            overwrite=True,
-            zarr_format=3,
-        )
-        array[...] = values
+        sums: dict[str, int] = {}
+        with _recording(self.path, sums) as store:
+            if self.has(name):
+                # readers of the committed store never find it absent
+                array = zarr.open_array(store, path=name, mode="r+")
+                if array.shape != values.shape:
+                    array.resize(values.shape)
+            else:
+                chunks = (TIME_CHUNK if d == "time" else max(n, 1) for d, n in zip(names, values.shape, strict=True))
+                array = zarr.create_array(
+                    store,
+                    name=name,
+                    shape=values.shape,
+                    chunks=tuple(chunks),
+                    dtype=values.dtype,
+                    dimension_names=list(names),
+                    attributes=_plain(attrs),
+                    zarr_format=3,
+                )
+            array.with_config({"write_empty_chunks": True})[...] = values
+        return {key: crc for key, crc in sums.items() if not key.endswith(_ROOT)}
 
     def write(self, ds: xr.Dataset, window: Window, *, step: int | None = None) -> dict[str, int]:
         """Write the variables of one block, whole chunks only.
@@ -186,7 +198,7 @@ class Store:
             import zarr
 
             for name, variable in ds.data_vars.items():
-                array = zarr.open_array(store, path=str(name), mode="r+", config={"write_empty_chunks": True})
+                array = zarr.open_array(store, path=str(name), mode="r+").with_config({"write_empty_chunks": True})
                 values = np.asarray(variable.values, dtype=array.dtype)
                 if array.ndim == 3:
                     first = 0 if step is None else step

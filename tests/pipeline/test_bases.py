@@ -1,0 +1,85 @@
+"""Respiration on the monthly and the daily basis in a whole run, against float64 sums of the closed-form climate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from conftest import do_stages
+
+
+def _bracket(t, p):
+    return 0.22 * (np.exp(0.0913 * t) + np.log(0.3145 * p + 1)) * 0.465
+
+
+def _cells(cube, n=40):
+    good = np.argwhere(np.isfinite(cube.nep.values).all(axis=0))
+    picked = good[np.random.default_rng(5).choice(len(good), n, replace=False)]
+    return [(i, j, float(cube.latitude[i]), float(cube.longitude[j])) for i, j in picked]
+
+
+def test_the_monthly_basis_is_the_sum_over_months(archive, write_recipe, tmp_path):
+    out = do_stages(write_recipe(respiration__basis="monthly"), tmp_path / "out")
+    cube = xr.open_zarr(out / "cube.zarr").load()
+    for i, j, lat, lon in _cells(cube):
+        for k, year in enumerate(archive.years):
+            months = [
+                (
+                    archive.truth.temperature_month(year, m, lat, lon),
+                    archive.truth.precipitation_month(year, m, lat, lon),
+                )
+                for m in range(1, 13)
+            ]
+            rh = sum(30 * _bracket(t.item() - 273.15, p.item()) for t, p in months)
+            np.testing.assert_allclose(cube.rh[k, i, j], rh, atol=1e-4)
+            np.testing.assert_allclose(cube.nep[k, i, j], float(cube.npp[k, i, j]) - rh, atol=1e-4)
+
+
+def test_the_report_compares_the_bases_that_the_inputs_allow(archive, write_recipe, tmp_path):
+    out = do_stages(write_recipe(), tmp_path / "out")
+    table = pd.read_csv(out / "tables" / "respiration_bases.csv").set_index("basis")
+    assert list(table.index) == ["annual", "monthly"]
+    assert list(table["used"]) == [True, False]
+    maps = xr.open_zarr(out / "statistics.zarr").load()
+    area = np.cos(np.radians(maps.latitude)).broadcast_like(maps.region)
+    counts = (maps.region > 0) & (maps.nep_count > 0)
+    mean = float(maps.nep_mean.where(counts).weighted(area.where(counts, 0)).mean())
+    # so small a grid is sampled whole, and the zones of a cosine are the authalic ones to a few 1e-5
+    np.testing.assert_allclose(table.nep_mean_gc_m2["annual"], mean, rtol=1e-4)
+    assert table.rh_mean_gc_m2["monthly"] > 4 * table.rh_mean_gc_m2["annual"]
+
+
+def test_the_daily_basis_is_the_sum_over_days(archive, write_recipe, tmp_path):
+    days = pd.date_range("2001-01-01", "2006-12-31")
+    lat, lon = np.arange(37.0, 31.0, -0.5), np.arange(89.0, 103.5, 0.5)
+    rng = np.random.default_rng(8)
+    shape = (days.size, lat.size, lon.size)
+    t = rng.normal(270, 9, shape).astype("f4")
+    p = rng.gamma(0.3, 4.0, shape).astype("f4")
+    coords = {"time": days, "latitude": lat, "longitude": lon}
+    ds = xr.Dataset(
+        {
+            "t": (("time", "latitude", "longitude"), t, {"units": "K"}),
+            "p": (("time", "latitude", "longitude"), p, {"units": "mm/day"}),
+        },
+        coords,
+    )
+    ds.to_netcdf(tmp_path / "daily.nc", engine="h5netcdf")
+    source = {"reader": "generic", "path": str(tmp_path / "daily.nc")}
+    recipe = write_recipe(
+        sources__temperature=source | {"variable": "t"},
+        sources__precipitation=source | {"variable": "p", "aggregate": "per_day"},
+        respiration__basis="daily",
+    )
+    out = do_stages(recipe, tmp_path / "out")
+    cube = xr.open_zarr(out / "cube.zarr").load()
+    year = days.year.to_numpy()
+    for i, j, y, x in _cells(cube, 15):
+        a, b = int(np.floor((37.25 - y) / 0.5)), int(np.floor((x - 88.75) / 0.5))
+        for k, wanted in enumerate(archive.years):
+            one = year == wanted
+            series = t[one, a, b].astype("f8") - 273.15, p[one, a, b].astype("f8")
+            np.testing.assert_allclose(cube.temperature[k, i, j], series[0].mean(), rtol=1e-6, atol=1e-5)
+            np.testing.assert_allclose(cube.precipitation[k, i, j], series[1].sum(), rtol=1e-6)
+            np.testing.assert_allclose(cube.rh[k, i, j], _bracket(*series).sum(), atol=1e-4)
+    assert list(pd.read_csv(out / "tables" / "respiration_bases.csv")["basis"]) == ["annual", "monthly", "daily"]

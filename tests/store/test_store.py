@@ -1,0 +1,432 @@
+"""The store as others see it, whole-chunk writes, the commit, the ledger and its verification."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zlib
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import nepcube as nc
+from nepcube.errors import NepcubeError, StoreError
+from nepcube.grid import Window
+from nepcube.store import Layout, Ledger, NativeSeries, Store, chunk_side, open_cube, open_statistics
+
+READ = """
+import sys, warnings
+warnings.filterwarnings("ignore", category=PendingDeprecationWarning)
+import xarray as xr
+import numpy as np
+for name in ("cube.zarr", "statistics.zarr"):
+    ds = xr.open_zarr(f"{sys.argv[1]}/{name}")
+    ds.load()
+    ds.close()
+cube = xr.open_zarr(f"{sys.argv[1]}/cube.zarr")
+maps = xr.open_zarr(f"{sys.argv[1]}/statistics.zarr")
+assert cube.npp.dtype == np.float32, cube.npp.dtype
+assert cube.npp_flag.dtype == np.uint8 and maps.region.dtype == np.int16
+assert cube.time.dtype.kind == "M"
+assert [str(t)[:10] for t in cube.time.values] == [f"{y}-01-01" for y in range(2001, 2007)]
+bounds = cube.time_bnds.values
+assert bounds.shape == (6, 2) and (bounds[:, 0] == cube.time.values).all() and (bounds[:-1, 1] == bounds[1:, 0]).all()
+assert cube.latitude.dtype == cube.longitude.dtype == np.float64
+for ds in (cube, maps):
+    assert ds.attrs["Conventions"] == "CF-1.11"
+    assert "spatial_ref" in ds.coords
+    for v in ds.data_vars.values():
+        assert "scale_factor" not in v.encoding and "add_offset" not in v.encoding, v.name
+        assert "units" in v.attrs and "long_name" in v.attrs, v.name
+import rioxarray
+import odc.geo.xr
+for ds in (cube, maps):
+    assert ds.rio.crs.to_epsg() == 4326
+    box = ds.odc.geobox
+    assert box is not None and box.crs.epsg == 4326 and tuple(box.shape) == (ds.latitude.size, ds.longitude.size)
+    assert abs(box.affine.a - 8000 / 111319.49079327358) < 1e-12
+    t = ds.rio.transform()
+    assert abs(t.a - box.affine.a) < 1e-12 and abs(t.f - box.affine.f) < 1e-9
+assert cube.npp.rio.crs.to_epsg() == 4326 and maps.nep_slope.odc.geobox is not None
+import matplotlib
+matplotlib.use("Agg")
+warnings.simplefilter("default")
+maps.nep_slope.plot()
+cube.nep.isel(time=0).plot()
+cube.nep.mean(("latitude", "longitude")).plot()
+assert not [m for m in sys.modules if m.split(".")[0] == "nepcube"]
+print("read")
+"""
+
+
+def test_others_read_the_stores_without_us_and_without_a_warning(finished):
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::PendingDeprecationWarning", "-c", READ, str(finished.out)],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd="/",
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stdout == "read\n"
+
+
+def test_format_chunks_and_consolidated_metadata(finished):
+    for name in ("cube.zarr", "statistics.zarr"):
+        root = json.loads((finished.out / name / "zarr.json").read_text())
+        assert root["zarr_format"] == 3
+        held = root["consolidated_metadata"]["metadata"]
+        folders = {p.name for p in (finished.out / name).iterdir() if p.is_dir()}
+        assert set(held) == folders
+        for array, meta in held.items():
+            own = json.loads((finished.out / name / array / "zarr.json").read_text())
+            assert meta["shape"] == own["shape"]
+            assert meta["attributes"] == own.get("attributes", {})
+            chunk = own["chunk_grid"]["configuration"]["chunk_shape"]
+            if len(own["shape"]) == 3:
+                assert chunk == [1, 512, 512]
+            elif own.get("dimension_names") == ["latitude", "longitude"]:
+                assert chunk == [512, 512]
+            if "time" in (own.get("dimension_names") or ()) and len(own["shape"]) < 3:
+                assert chunk[0] >= 256
+            codecs = [c["name"] for c in own["codecs"]]
+            assert "sharding_indexed" not in codecs
+
+
+def test_nothing_of_ours_is_left_lying_about(finished):
+    rest = [p for p in finished.out.rglob("*") if p.is_file() and (".part" in p.name or p.name.startswith("."))]
+    assert rest == []
+
+
+def test_sides_of_chunks():
+    assert [chunk_side(b) for b in (64, 100, 512, 1024, 2048)] == [64, 100, 512, 512, 512]
+    for bad in (700, 513, 1000):
+        with pytest.raises(StoreError):
+            chunk_side(bad)
+
+
+@pytest.fixture
+def small(tmp_path):
+    grid = nc.target_grid((90, 32, 92, 33.5), resolution="5000 m")
+    store = Store(tmp_path / "s.zarr", grid, 16)
+    layouts = [Layout("a", "float32", {"units": "1"}, yearly=True), Layout("m", "uint8", {}, yearly=False)]
+    store.create(layouts, [2001, 2002])
+    return store
+
+
+def block(window, value=1.0, steps=1, dtype=np.float32):
+    return xr.Dataset({"a": (("time", "y", "x"), np.full((steps, *window.shape), value, dtype))})
+
+
+def test_half_a_chunk_is_refused(small):
+    rows, cols = small.grid.shape
+    for window in (Window(0, 8, 0, 16), Window(8, 24, 0, 16), Window(0, 16, 0, cols - 1), Window(0, 16, 1, 17)):
+        before = sorted(p for p in small.path.rglob("*"))
+        with pytest.raises(StoreError, match="cut a chunk"):
+            small.write(block(window), window, step=0)
+        assert sorted(p for p in small.path.rglob("*")) == before
+    for window in (Window(0, 16, 0, 16), Window(16, rows, 16, cols), Window(0, 32, 32, cols)):
+        sums = small.write(block(window, 2.0), window, step=1)
+        assert sums
+        for key, crc in sums.items():
+            assert zlib.crc32((small.path.parent / key).read_bytes()) == crc
+
+
+def test_empty_chunks_are_written(small):
+    window = Window(0, 16, 0, 16)
+    sums = small.write(block(window, np.nan), window, step=0)
+    assert list(sums) == ["s.zarr/a/c/0/0/0"]
+    assert (small.path / "a/c/0/0/0").exists()
+    sums = small.write(xr.Dataset({"m": (("y", "x"), np.full(window.shape, 255, np.uint8))}), window)
+    assert list(sums) == ["s.zarr/m/c/0/0"]
+    assert (small.path / "m/c/0/0").exists()
+
+
+def test_an_unfinished_store_does_not_open(small):
+    assert not small.committed
+    with pytest.raises(StoreError, match="not finished"):
+        nc.open_cube(small.path)
+    with pytest.raises(Exception, match=r"(?i)group|metadata|found"):
+        xr.open_zarr(small.path)
+    small.commit({"title": "t"})
+    assert small.committed
+    with xr.open_zarr(small.path) as ds:
+        assert ds.sizes["time"] == 2
+        assert ds.attrs["title"] == "t"
+    small.uncommit()
+    with pytest.raises(StoreError):
+        nc.open_cube(small.path)
+    # continuing to make arrays does not commit by the way
+    small.create([Layout("b", "float32", {}, yearly=True)], [2001, 2002])
+    small.put_series("cover", [1.0, 1.0], {})
+    assert not small.committed
+
+
+def test_a_longer_axis_is_not_seen_before_it_is_committed(small):
+    window = Window(0, *small.grid.shape[:1], 0, small.grid.shape[1])
+    small.write(block(window, 3.0, steps=2), window, step=0)
+    small.commit({})
+    small.create([Layout("a", "float32", {"units": "1"}, yearly=True)], [2001, 2002, 2003])
+    with xr.open_zarr(small.path) as ds:
+        assert list(ds["time"].dt.year.values) == [2001, 2002]
+        assert (ds["a"].values == 3.0).all()
+    small.write(block(window, 4.0), window, step=2)
+    small.commit({})
+    with xr.open_zarr(small.path) as ds:
+        assert list(ds["time"].dt.year.values) == [2001, 2002, 2003]
+        assert (ds["a"].values[2] == 4.0).all()
+        assert (ds["a"].values[:2] == 3.0).all()
+
+
+def test_another_shape_or_type_is_refused(small):
+    with pytest.raises(StoreError, match="are not"):
+        small.create([Layout("a", "float64", {}, yearly=True)], [2001, 2002])
+    other = Store(small.path, nc.target_grid((90, 32, 92.5, 33.5), resolution="5000 m"), 16)
+    with pytest.raises(StoreError, match="are not"):
+        other.create([Layout("a", "float32", {}, yearly=True)], [2001, 2002])
+
+
+def test_opening_is_lazy_and_names_what_is_missing(finished, tmp_path):
+    from nepcube.testing import forbid_compute
+
+    with forbid_compute():
+        cube, maps = open_cube(finished.out, block=64), open_statistics(finished.out)
+    assert cube["npp"].chunks[0] == (6,)
+    assert max(cube["npp"].chunks[1]) == 64
+    assert maps["nep_slope"].chunks is not None
+    with pytest.raises(StoreError, match="no such store"):
+        open_cube(tmp_path)
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+# what the checker finds in a plain export and what zarr, xarray or the checker's own taste are the cause of:
+# JSON attributes carry no integer width, xarray gives coordinates a fill value, the rest are recommendations
+EXCUSED = (
+    "must not have the _FillValue attribute",
+    "must be the same data type as",
+    "highly recommended for variable spatial_ref",
+    "units_metadata",
+)
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("netcdf")
+    for name in ("cube", "statistics"):
+        with xr.open_zarr(finished.out / f"{name}.zarr") as ds:
+            ds.to_netcdf(folder / f"{name}.nc", engine="netcdf4")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["cube", "statistics"])
+def test_a_netcdf_export_passes_the_compliance_checker(exported, name):
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    suite = "cf:1.11"
+    told = exported / f"{name}.json"
+    ComplianceChecker.run_checker(
+        str(exported / f"{name}.nc"), [suite], 0, "normal", output_filename=str(told), output_format="json"
+    )
+    found = json.loads(told.read_text())[suite]
+    left = [
+        f"{check['name']}: {said}"
+        for priority in ("high_priorities", "medium_priorities")
+        for check in found[priority]
+        for said in check["msgs"]
+        if not any(excuse in said for excuse in EXCUSED)
+    ]
+    assert left == []
+
+
+def test_the_export_is_the_store(exported, finished):
+    for name in ("cube", "statistics"):
+        ds = xr.open_zarr(finished.out / f"{name}.zarr", chunks=None)
+        with xr.open_dataset(exported / f"{name}.nc", engine="netcdf4") as got:
+            for variable in ds.variables:
+                np.testing.assert_array_equal(got[variable].values, ds[variable].values, err_msg=str(variable))
+
+
+# --- ledger ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_added_is_done_after_the_flush(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    assert ledger.done("s") == set()
+    ledger.add("s", "u", {"k": 1})
+    assert ledger.done("s") == {"u"}
+    assert Ledger.open(tmp_path).done("s") == set()
+    ledger.flush()
+    assert Ledger.open(tmp_path).done("s") == {"u"}
+    ledger.flush()
+    assert len(list((tmp_path / ".nepcube" / "ledger").iterdir())) == 1
+
+
+def test_segments_in_their_order(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    for k in range(200):
+        ledger.add("s", f"u{k}", {f"k{k}": k})
+    ledger.flush()
+    segments = sorted(p.name for p in (tmp_path / ".nepcube" / "ledger").iterdir())
+    assert len(segments) >= 3
+    again = Ledger.open(tmp_path)
+    assert again.done("s") == {f"u{k}" for k in range(200)}
+    again.forget("s")
+    again.add("s", "last", {})
+    again.flush()
+    third = Ledger.open(tmp_path)
+    assert third.done("s") == {"last"}
+    third.add("t", "x", {})
+    third.drop("s", {"last"})
+    assert Ledger.open(tmp_path).done("s") == set()
+    assert Ledger.open(tmp_path).done("t") == {"x"}
+
+
+def test_files_left_by_a_killed_write_are_passed_over(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    ledger.add("s", "u", {})
+    ledger.flush()
+    folder = tmp_path / ".nepcube" / "ledger"
+    (folder / ".00000001.jsonl.4711").write_text('{"stage": "s", "un')
+    (folder / "00000001.jsonl").write_text("")
+    again = Ledger.open(tmp_path)
+    assert again.done("s") == {"u"}
+    again.add("s", "v", {})
+    again.flush()
+    assert Ledger.open(tmp_path).done("s") == {"u", "v"}
+
+
+def test_a_torn_segment_is_no_traceback(copied, cli):
+    last = max((copied.out / ".nepcube" / "ledger").glob("*.jsonl"))
+    last.write_bytes(last.read_bytes()[:-20])
+    found = cli("status", copied.out)
+    assert found.code in (0, 2)
+    assert not any("Traceback" in line for line in found.err)
+
+
+def test_parts_of_stages(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    ledger.set_part("a", {"x": 1})
+    ledger.set_part("b", {"y": 2})
+    ledger.set_part("a", None)
+    assert Ledger.open(tmp_path).parts() == {"b": {"y": 2}}
+
+
+def test_verify_names_what_changed(tmp_path):
+    (tmp_path / "good").write_bytes(b"abc")
+    (tmp_path / "bad").write_bytes(b"abd")
+    ledger = Ledger.open(tmp_path)
+    crc = zlib.crc32(b"abc")
+    ledger.add("s", "u", {"good": crc, "bad": crc})
+    ledger.add("s", "v", {"gone": crc})
+    assert sorted(ledger.verify(tmp_path)) == [("s", "u", "bad"), ("s", "v", "gone")]
+    # written again by a later unit, the later sum counts
+    ledger.add("t", "w", {"bad": zlib.crc32(b"abd")})
+    assert list(ledger.verify(tmp_path)) == [("s", "v", "gone")]
+
+
+CHUNKS = [
+    "cube.zarr/npp/c/2/0/0",
+    "cube.zarr/temperature/c/5/0/0",
+    "cube.zarr/nep/c/0/0/0",
+    "statistics.zarr/nep_slope/c/0/0",
+    "statistics.zarr/region/c/0/0",
+]
+
+
+@pytest.mark.parametrize("how", ["truncated", "deleted", "turned"])
+def test_damage_is_found_and_mended(copied, finished, cli, tools, how):
+    for key in CHUNKS:
+        file = copied.out / key
+        if how == "deleted":
+            file.unlink()
+        elif how == "truncated":
+            os.truncate(file, file.stat().st_size // 2)
+        else:
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+    assert cli("status", copied.out).code == 0
+    found = cli("status", copied.out, "--verify")
+    assert found.code == 2
+    assert len(found.err) == 2
+    assert all(key in found.err[0] for key in CHUNKS)
+    tools.do_stages(copied.recipe, copied.out)
+    tools.same_arrays(copied.out, finished.out)
+    tools.same_tables(copied.out, finished.out)
+    found = cli("status", copied.out, "--verify")
+    assert (found.code, found.err) == (0, [])
+    assert "every chunk is as it was written" in "\n".join(found.out)
+
+
+@pytest.mark.parametrize("key", ["cube.zarr/time/c/0", "cube.zarr/latitude/c/0", "statistics.zarr/longitude/c/0"])
+def test_damage_of_coordinates_is_found(copied, cli, key):
+    # a deleted chunk reads as fill: all years would be 1970, all latitudes 0
+    (copied.out / key).unlink()
+    assert cli("status", copied.out, "--verify").code == 2
+
+
+def test_damage_is_mended_where_the_native_climate_was_cleared_away(copied, finished, cli, tools):
+    import shutil
+
+    shutil.rmtree(copied.out / ".nepcube" / "native")
+    (copied.out / "cube.zarr/temperature/c/1/0/0").unlink()
+    assert cli("status", copied.out, "--verify").code == 2
+    tools.do_stages(copied.recipe, copied.out)
+    tools.same_arrays(copied.out, finished.out)
+
+
+# --- native series --------------------------------------------------------------------------------------------------
+
+
+def native(values, years):
+    lat, lon = np.array([33.0, 32.9]), np.array([90.0, 90.1, 90.2])
+    coords = {
+        "time": np.array([f"{y}-01-01" for y in years], "datetime64[ns]"),
+        "latitude": lat,
+        "longitude": lon,
+        "spatial_ref": xr.Variable((), np.int32(0), {"crs_wkt": "x"}),
+    }
+    data = np.broadcast_to(np.asarray(values, float)[:, None, None], (len(values), 2, 3))
+    return xr.DataArray(data, coords, ("time", "latitude", "longitude"), "temperature", {"units": "degC"})
+
+
+def test_native_series_grow_and_keep_what_they_have(tmp_path):
+    series = NativeSeries(tmp_path / "t.zarr")
+    first = native([1, 2], [2001, 2002])
+    series.create(first, first["time"].values)
+    series.write(first.values, first["time"].values)
+    longer = native([1, 2, 3], [2001, 2002, 2003])
+    series.create(longer, longer["time"].values)
+    series.write(longer.values[2:], longer["time"].values[2:])
+    got = series.open()["temperature"]
+    np.testing.assert_array_equal(got.values, longer.values)
+    assert got.attrs == {"units": "degC"}
+    assert series.open(years=(2002, 2002)).sizes["time"] == 1
+    earlier = native([0], [2000])
+    series.create(earlier, earlier["time"].values)
+    series.write(earlier.values, earlier["time"].values)
+    np.testing.assert_array_equal(series.open()["temperature"].values[:, 0, 0], [0, 1, 2, 3])
+
+
+def test_native_series_killed_while_they_were_made(tmp_path):
+    # the folder of the array is there, its metadata not yet
+    series = NativeSeries(tmp_path / "t.zarr")
+    (tmp_path / "t.zarr" / "values").mkdir(parents=True)
+    first = native([1, 2], [2001, 2002])
+    series.create(first, first["time"].values)
+    series.write(first.values, first["time"].values)
+    np.testing.assert_array_equal(series.open()["temperature"].values, first.values)
+
+
+def test_zarr_is_not_needed_to_know_us():
+    # the marker of this file: nothing here asks for nepcube to read a store
+    assert "nepcube" not in textwrap.dedent(READ).split("assert not")[0]
+    assert zarr.__version__.startswith("3")
+    assert issubclass(StoreError, NepcubeError)
