@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from conftest import do_stages
 
 
 def _bracket(t, p):
@@ -18,8 +17,8 @@ def _cells(cube, n=40):
     return [(i, j, float(cube.latitude[i]), float(cube.longitude[j])) for i, j in picked]
 
 
-def test_the_monthly_basis_is_the_sum_over_months(archive, write_recipe, tmp_path):
-    out = do_stages(write_recipe(respiration__basis="monthly"), tmp_path / "out")
+def test_the_monthly_basis_is_the_sum_over_months(archive, tools, write_recipe, tmp_path):
+    out = tools.do_stages(write_recipe(respiration__basis="monthly"), tmp_path / "out")
     cube = xr.open_zarr(out / "cube.zarr").load()
     for i, j, lat, lon in _cells(cube):
         for k, year in enumerate(archive.years):
@@ -35,8 +34,8 @@ def test_the_monthly_basis_is_the_sum_over_months(archive, write_recipe, tmp_pat
             np.testing.assert_allclose(cube.nep[k, i, j], float(cube.npp[k, i, j]) - rh, atol=1e-4)
 
 
-def test_the_report_compares_the_bases_that_the_inputs_allow(archive, write_recipe, tmp_path):
-    out = do_stages(write_recipe(), tmp_path / "out")
+def test_the_report_compares_the_bases_that_the_inputs_allow(archive, tools, write_recipe, tmp_path):
+    out = tools.do_stages(write_recipe(), tmp_path / "out")
     table = pd.read_csv(out / "tables" / "respiration_bases.csv").set_index("basis")
     assert list(table.index) == ["annual", "monthly"]
     assert list(table["used"]) == [True, False]
@@ -49,7 +48,7 @@ def test_the_report_compares_the_bases_that_the_inputs_allow(archive, write_reci
     assert table.rh_mean_gc_m2["monthly"] > 4 * table.rh_mean_gc_m2["annual"]
 
 
-def test_the_daily_basis_is_the_sum_over_days(archive, write_recipe, tmp_path):
+def test_the_daily_basis_is_the_sum_over_days(archive, tools, write_recipe, tmp_path):
     days = pd.date_range("2001-01-01", "2006-12-31")
     lat, lon = np.arange(37.0, 31.0, -0.5), np.arange(89.0, 103.5, 0.5)
     rng = np.random.default_rng(8)
@@ -71,7 +70,7 @@ def test_the_daily_basis_is_the_sum_over_days(archive, write_recipe, tmp_path):
         sources__precipitation=source | {"variable": "p", "aggregate": "per_day"},
         respiration__basis="daily",
     )
-    out = do_stages(recipe, tmp_path / "out")
+    out = tools.do_stages(recipe, tmp_path / "out")
     cube = xr.open_zarr(out / "cube.zarr").load()
     year = days.year.to_numpy()
     for i, j, y, x in _cells(cube, 15):

@@ -95,7 +95,7 @@ TEXTS = {
     "many aliases": (
         "recipe: 1\na0: &a0 [x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 5)),
-        "not a recipe key",
+        "too many values",
     ),
 }
 

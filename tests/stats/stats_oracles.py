@@ -211,7 +211,7 @@ def classes_by_counting(value, breaks):
 
 def labels_by_hand(breaks):
     inner = [f"{breaks[i - 1]:.4g} to {breaks[i]:.4g}" for i in range(1, len(breaks))]
-    return [f"< {breaks[0]:.4g}", *inner, f">= {breaks[-1]:.4g}"]
+    return [f"below {breaks[0]:.4g}", *inner, f"{breaks[-1]:.4g} and above"]
 
 
 def whole_histogram(values, weights, low, high, bins):

@@ -356,7 +356,7 @@ def test_attributes_of_classes():
     assert found.attrs["flag_values"].dtype == np.uint8
     assert found.cell.values.tolist() == [7, 8]
     assert "flag_colors" not in stats.classify(da, [0.0]).attrs
-    assert stats.classify(da, [0.0]).attrs["flag_meanings"] == "<_0 >=_0 no_data"
+    assert stats.classify(da, [0.0]).attrs["flag_meanings"] == "below_0 0_and_above no_data"
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,12 @@ def test_attributes_of_classes():
 )
 def test_labels(inner):
     assert stats.interval_labels(inner) == labels_by_hand(inner)
-    assert stats.interval_labels([-0.477, 0.0, 0.484]) == ["< -0.477", "-0.477 to 0", "0 to 0.484", ">= 0.484"]
+    assert stats.interval_labels([-0.477, 0.0, 0.484]) == [
+        "below -0.477",
+        "-0.477 to 0",
+        "0 to 0.484",
+        "0.484 and above",
+    ]
 
 
 @pytest.mark.parametrize("inner", [[], [1.0, 1.0], [2.0, 1.0], [np.nan], [0.0, np.nan], [0.0, np.inf]])
