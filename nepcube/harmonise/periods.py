@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SourceError, SpecError, UnitError
+from nepcube.harmonise.intervals import Interval, listed, plan, require_complete
 from nepcube.units import conversion
 
 if TYPE_CHECKING:
@@ -23,23 +23,6 @@ if TYPE_CHECKING:
 
 _DAY = np.timedelta64(1, "D")
 _HOUR = np.timedelta64(1, "h")
-_ORDER = {"hour": 0, "day": 1, "pentad": 2, "month": 3, "year": 4}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """One year, month or day, and the steps that make it.
-
-    `steps` index the series; a step's value times its `factor` adds to the sum, its `weight` (in days) to what is
-    covered. `missing` are the stamps that should be there and are not.
-    """
-
-    start: np.datetime64
-    length: float
-    steps: NDArray[np.int64]
-    factors: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    missing: tuple[np.datetime64, ...]
 
 
 def to_annual(
@@ -156,7 +139,7 @@ def _aggregate(
                 "Open the files with open_source, or set them as nepcube.sources.protocol describes.",
             )
         intervals = plan(var["time"].values, var.attrs["aggregation"], var.attrs["frequency"], to, years, str(name))
-        _require_complete(intervals, min_coverage, to, str(name), var.attrs.get("product", ""))
+        require_complete(intervals, min_coverage, to, str(name), var.attrs.get("product", ""))
         out[str(name)], clipped = _apply(var, str(name), intervals, to, min_coverage)
         if coverage and clipped is not None:
             attrs = {"long_name": f"negative increments of {name} that were set to zero", "units": "1"}
@@ -180,7 +163,7 @@ def _pass_years(var: xr.DataArray, years: tuple[int, int] | None) -> xr.DataArra
     missing = [y for y in range(years[0], years[1] + 1) if y not in set(stamps.tolist())]
     if missing:
         raise SourceError(
-            f"{var.attrs.get('product', var.name)}: no {var.name} of {_listed(missing)}.",
+            f"{var.attrs.get('product', var.name)}: no {var.name} of {listed(missing)}.",
             "Add the files of these years, or change `period`.",
         )
     index = [int(np.flatnonzero(stamps == y)[0]) for y in range(years[0], years[1] + 1)]
@@ -197,118 +180,6 @@ def _to_cube_units(var: xr.DataArray, name: str) -> xr.DataArray:
         return var.assign_attrs(units=per_year)
     c = conversion(unit, per_year if (unit.endswith("year-1")) else bare, of=name)
     return (var.astype("float64") * c.factor + c.offset).assign_attrs(var.attrs | {"units": per_year})
-
-
-def plan(
-    time: NDArray[Any], aggregation: str, frequency: str, to: str, years: tuple[int, int] | None, name: str
-) -> list[Interval]:
-    """Say which steps make each interval, with their weights, and which are missing."""
-    if _ORDER[frequency] > _ORDER[to]:
-        raise SourceError(
-            f"{name}: the files hold one value a {frequency}, values of each {to} are needed.",
-            f"Give files with one value a {to}, or choose a coarser respiration basis.",
-        )
-    stamps = time.astype("datetime64[h]")
-    where = {s: k for k, s in enumerate(stamps.tolist())}
-    if len(where) < stamps.size:
-        raise SourceError(f"{name}: several values stand in one hour.", "Give one value a step, and the true `time:`.")
-    unit = f"datetime64[{ {'year': 'Y', 'month': 'M', 'day': 'D'}[to] }]"
-    if years is not None:
-        first, end = np.datetime64(f"{years[0]}-01-01"), np.datetime64(f"{years[1] + 1}-01-01")
-    elif aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR):
-        # stamps close what lies before them
-        first, end = stamps[0], stamps[-1]
-        if to == "day":
-            first, end = first - _HOUR, end.astype("datetime64[D]")
-    else:
-        first, end = stamps[0], stamps[-1] + _HOUR
-    floor = end.astype(unit)
-    last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1
-    edges = np.arange(first.astype(unit), last + 1).astype("datetime64[h]")
-    intervals = [_interval(a, b, where, aggregation, frequency) for a, b in itertools.pairwise(edges)]
-    _require_all_used(stamps, intervals, edges, aggregation, frequency, name)
-    return intervals
-
-
-def _require_all_used(
-    stamps: NDArray[Any],
-    intervals: Sequence[Interval],
-    edges: NDArray[Any],
-    aggregation: str,
-    frequency: str,
-    name: str,
-) -> None:
-    if aggregation == spec.SINCE_00:
-        # the hours between are running totals of the same day
-        return
-    shift = _HOUR if aggregation == spec.PREVIOUS_HOUR else np.timedelta64(0, "h")
-    inside = (stamps - shift >= edges[0]) & (stamps - shift < edges[-1])
-    inside[np.concatenate([i.steps for i in intervals])] = False
-    if inside.any():
-        stamp = str(stamps[np.flatnonzero(inside)[0]]).replace("T", " ")
-        raise SourceError(
-            f"{name}: {int(inside.sum())} value(s) do not stand at the start of a {frequency}, such as {stamp}:00 UTC.",
-            "Give the true step with `time:`, or files with one value a step.",
-        )
-
-
-def _interval(
-    start: np.datetime64, end: np.datetime64, where: dict[Any, int], aggregation: str, frequency: str
-) -> Interval:
-    starts, ends = _expected(start, end, frequency)
-    days = (ends - starts) / _DAY
-    if aggregation == spec.SINCE_00:
-        # the value at 00 UTC closes the day before: one stamp a day is its total
-        starts = np.arange(start, end, _DAY)
-        stamps, days = starts + _DAY, np.ones(starts.size)
-    elif aggregation == spec.PREVIOUS_HOUR:
-        stamps = ends
-    else:
-        stamps = starts
-    there = [k for k, s in enumerate(stamps.tolist()) if s in where]
-    missing = tuple(s for k, s in enumerate(stamps) if stamps[k].item() not in where)
-    steps = np.array([where[stamps[k].item()] for k in there], np.int64)
-    weights = days[there].astype(np.float64)
-    factors = weights if aggregation in (spec.MEAN, spec.PER_DAY) else np.ones(weights.size)
-    return Interval(start, float((end - start) / _DAY), steps, factors, weights, missing)
-
-
-def _expected(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    if frequency == "hour":
-        starts = np.arange(start, end, _HOUR)
-        return starts, starts + _HOUR
-    if frequency == "day":
-        starts = np.arange(start, end, _DAY)
-        return starts, starts + _DAY
-    if frequency in ("month", "pentad"):
-        months = np.arange(start.astype("datetime64[M]"), end.astype("datetime64[M]") + 1)
-        first = months[:-1].astype("datetime64[h]")
-        if frequency == "month":
-            return first, months[1:].astype("datetime64[h]")
-        # six pentads a month; the last takes what remains
-        starts = np.concatenate([m + k * 5 * _DAY for m in first for k in range(6)], axis=None)
-        return starts, np.append(starts[1:], end)
-    raise SpecError(f"The frequency {frequency!r} is not known.", f"Use one of {', '.join(spec.FREQUENCIES)}.")
-
-
-def _require_complete(intervals: Sequence[Interval], min_coverage: float, to: str, name: str, product: str) -> None:
-    short = [i for i in intervals if i.weights.sum() < min_coverage * i.length * (1 - 1e-12)]
-    if not short:
-        return
-    missing = [m for i in short for m in i.missing]
-    years = sorted({int(str(i.start)[:4]) for i in short})
-    # the hour that closes a year stands in the next one
-    what = _listed([str(m).replace("T", " ") + ":00 UTC" for m in missing[:4]])
-    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-    raise SourceError(
-        f"{product or name}: {name} of {_listed(years)} is incomplete: no value at {what}{more}.",
-        "Add the files that hold them, change `period`, or allow it with `min_coverage` beside the source.",
-    )
-
-
-def _listed(items: Sequence[Any]) -> str:
-    words = [str(i) for i in items]
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
 def _apply(

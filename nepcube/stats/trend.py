@@ -104,12 +104,10 @@ def theil_sen(
         "upper": {"long_name": f"upper end of the {confidence:g} interval of the slope", "units": units},
         "n": count_attrs(),
     }
-    from nepcube.stats import _kernels
+    from nepcube.stats import _ranks
 
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return apply(
-        _kernels.sen, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=[least(da, dim, min_years), z]
-    )
+    return apply(_ranks.sen, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=[least(da, dim, min_years), z])
 
 
 def mann_kendall(
@@ -152,10 +150,10 @@ def mann_kendall(
         "pvalue": {"long_name": f"p-value of the Mann-Kendall test ({method})", "units": "1"},
         "n": count_attrs(),
     }
-    from nepcube.stats import _kernels
+    from nepcube.stats import _ranks
 
     return apply(
-        _kernels.kendall,
+        _ranks.kendall,
         [da],
         dim,
         outputs,
