@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -104,6 +105,19 @@ class Cluster:
         finally:
             if running:
                 self.client.cancel(list(pool.futures), force=True)
+                self._let_end(set(running))
+
+    def _let_end(self, keys: set[str], patience: float = 60.0) -> None:
+        # a task that has begun cannot be stopped; it must not write on after the lock is given back
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                at_work = {key for tasks in self.client.processing().values() for key in tasks}
+            except (OSError, RuntimeError):
+                return
+            if not keys & at_work:
+                return
+            time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -139,11 +153,15 @@ def _call(function: Callable[[Any], R], job: Any) -> R:
 
 
 def told(error: OSError) -> Exception:
-    """Turn a full disk into an error for the user, and give any other error as it is."""
+    """Turn a full or failing disk into an error for the user, and give any other error as it is."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"{error.filename or 'The output'}: no room is left on the disk.",
             "Make room, and run the same command again: it continues.",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO) and error.filename:
+        return StoreError(
+            f"{error.filename}: {error.strerror}.", "Mend the disk or its permissions, and run again: it continues."
         )
     return error
 

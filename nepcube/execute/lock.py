@@ -70,7 +70,7 @@ class RunLock:
             raise StoreError(
                 f"{self._file.parent.parent}: a run is at work there (process {owner.get('pid')} on "
                 f"{owner.get('host')}).",
-                "Wait for it, stop it, or choose another output with -o.",
+                f"Wait for it, stop it, or choose another output with -o; if that is no nepcube, remove {self._file}.",
             )
         with contextlib.suppress(OSError):
             self._file.unlink()

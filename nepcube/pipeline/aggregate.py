@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 STAGE = "aggregate"
+TABLES = (
+    "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
+    "respiration_bases",
+)  # fmt: skip
 MAPS = {"slope": "nep_slope", "cv": "nep_cv"}
 HIGHLY = 0.01
 
@@ -108,6 +112,10 @@ def aggregate(run: Run) -> None:
     run.ledger.flush()
     tables = make_tables(run, totals, classes)
     tables["respiration_bases"] = basis_table(run)
+    for name in TABLES:
+        if name not in tables:
+            # a table of an earlier recipe is none of this run
+            (run.out / "tables" / f"{name}.csv").unlink(missing_ok=True)
     report_room.write_tables(tables, run.out / "tables")
     run.statistics.commit(statistics_attrs(run))
     finish(run, STAGE)

@@ -81,7 +81,8 @@ def check(
     if out is not None:
         ledger = Ledger.open(out)
         try:
-            require_same_cube(recipe, ledger, out)
+            if grid is not None:
+                require_same_cube(recipe, grid, ledger, out)
         except NepcubeError as error:
             faults.append(error)
         parts = ledger.parts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,18 +160,12 @@ def prepare(
     NepcubeError
         The regions or the grid are at fault, or the output belongs to another cube.
     """
-    import shutil
-
     grid, frame = grid_of(recipe)
     block = options.block or recipe.blocks
     if options.fresh:
-        for name in ("cube.zarr", "statistics.zarr", "tables", "figures", "published", ".nepcube/ledger"):
-            shutil.rmtree(out / name, ignore_errors=True)
-        shutil.rmtree(out / ".nepcube" / "native", ignore_errors=True)
-        for name in ("report.html", "recipe.yaml", "provenance.json", ".nepcube/stages.json"):
-            (out / name).unlink(missing_ok=True)
+        _remove_results(out)
     ledger = Ledger.open(out)
-    require_same_cube(recipe, ledger, out)
+    require_same_cube(recipe, grid, ledger, out)
     side = _chunk_there(out) or chunk_side(block)
     if block % side:
         raise StoreError(
@@ -191,6 +186,26 @@ def prepare(
     )
 
 
+def _remove_results(out: Path) -> None:
+    known = {"cube.zarr", "statistics.zarr", "tables", "figures", "published", ".nepcube"}
+    files = ("report.html", "recipe.yaml", "provenance.json")
+    ours = (out / ".nepcube" / "ledger").exists() or (out / ".nepcube" / "stages.json").exists()
+    if not ours:
+        if any(p.name != ".nepcube" for p in out.iterdir()):
+            raise StoreError(f"{out}: it holds other files and no run of nepcube.", "Choose another output with -o.")
+        return
+    # first what vouches for the rest, so that a stop in between leaves nothing that looks whole
+    (out / ".nepcube" / "stages.json").unlink(missing_ok=True)
+    shutil.rmtree(out / ".nepcube" / "ledger", ignore_errors=True)
+    for name in ("cube.zarr", "statistics.zarr"):
+        (out / name / "zarr.json").unlink(missing_ok=True)
+    for name in known - {".nepcube"}:
+        shutil.rmtree(out / name, ignore_errors=True)
+    shutil.rmtree(out / ".nepcube" / "native", ignore_errors=True)
+    for name in files:
+        (out / name).unlink(missing_ok=True)
+
+
 def _chunk_there(out: Path) -> int | None:
     import json
 
@@ -202,21 +217,28 @@ def _chunk_there(out: Path) -> int | None:
     return None
 
 
-def require_same_cube(recipe: recipes.Recipe, ledger: Ledger, out: Path) -> None:
-    """Refuse a recipe whose ingest part is not that of the output; a longer period is the same cube."""
+def grid_record(grid: GeoBox) -> list[Any]:
+    """Give what identifies a grid; one made around regions is not told by the recipe."""
+    return [str(grid.crs), *(int(n) for n in grid.shape), *(float(v) for v in grid.affine[:6])]
+
+
+def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out: Path) -> None:
+    """Refuse a recipe whose grid or ingest part is not that of the output; a longer period is the same cube."""
     changed: set[str] = set()
     # what was begun and not finished holds data of its recipe, too
     for stage in ("ingest", "ingest-begun"):
         done = ledger.parts().get(stage)
         if done is not None:
             changed |= set(recipes.changed_keys(done["part"], recipes.stage_part(recipe, "ingest")))
+            if done["grid"] != grid_record(grid) and not any(key.startswith("grid") for key in changed):
+                changed.add("grid (its regions moved)")
             first, last = done["period"]
             if recipe.period[0] != first or recipe.period[1] < last:
                 changed.add("period")
     if changed:
         raise RecipeError(
             f"{out}: it was made with another {', '.join(sorted(changed))}: this recipe makes another cube.",
-            "Choose another output with -o, or start over with --fresh.",
+            "Choose another output with -o, or start over with `nepcube run ... --fresh`.",
         )
 
 
@@ -225,6 +247,7 @@ def stage_record(run: Run, stage: str) -> dict[str, Any]:
     record: dict[str, Any] = {
         "part": recipes.stage_part(run.recipe, stage),
         "period": list(run.recipe.period),
+        "grid": grid_record(run.grid),
     }
     if stage in ("aggregate", "report", "publish") and run.regions is not None:
         import hashlib
@@ -235,8 +258,9 @@ def stage_record(run: Run, stage: str) -> dict[str, Any]:
 
 
 def is_done(run: Run, stage: str) -> bool:
-    """Tell whether a stage is done for this recipe."""
-    return bool(run.ledger.parts().get(stage) == stage_record(run, stage))
+    """Tell whether a stage is done for this recipe, and its store is there."""
+    stores = {"ingest": (run.cube,), "analyse": (run.cube, run.statistics)}.get(stage, ())
+    return run.ledger.parts().get(stage) == stage_record(run, stage) and all(s.committed for s in stores)
 
 
 def begin(run: Run, stage: str) -> None:

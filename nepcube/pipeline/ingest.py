@@ -37,9 +37,10 @@ def ingest(run: Run) -> None:
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
         return
+    # what the files cannot give is said before anything is taken back
+    sources = {q: inputs.open_native(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
     begin(run, STAGE)
     run.ledger.set_part("ingest-begun", stage_record(run, STAGE))
-    sources = {q: inputs.open_native(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
     coverage = {q: _annual(run, q, sources[q]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     done = run.ledger.done(STAGE)
@@ -59,6 +60,8 @@ def ingest(run: Run) -> None:
     if "analyse" not in run.ledger.parts() and not _analysis_fits(run):
         # rh and nep of a shorter period do not belong beside longer inputs
         run.cube.remove(["rh", "nep"])
+        run.ledger.forget("analyse")
+        run.ledger.set_part("analyse-begun", None)
     for quantity, (values, attrs) in coverage.items():
         sums = run.cube.put_series(f"{quantity}_coverage", values, attrs)
         run.ledger.add(STAGE, f"coverage/{quantity}", sums)

@@ -140,12 +140,27 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
         )
         cells = int(tables["respiration_bases"]["n_cells"].iloc[0])
         out.append(f"Mean of the region in gC m-2 yr-1 by basis, from a sample of {cells} cells: {by_basis}.")
+    masked = _area_without_cv(tables)
+    if masked > 0:
+        out.append(
+            f"The coefficient of variation is not given on {masked:.0f} km2 with a mean within "
+            f"{recipe.statistics.cv.min_mean:g} gC m-2 yr-1 of zero, where it says nothing."
+        )
     share = _share_without_data(tables)
     out.append(
         f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "
         f"least {recipe.min_years} of {len(run.years)} years."
     )
     return out
+
+
+def _area_without_cv(tables: Mapping[str, pd.DataFrame]) -> float:
+    if "cv_classes" not in tables:
+        return 0.0
+    classes, series = tables["cv_classes"], tables["series"]
+    whole = series[series["region"] == "all"]
+    missing = classes[(classes["region"] == "all") & (classes["class"] == -1)]["area_km2"].sum()
+    return float(missing - (whole["region_area_km2"].iloc[0] - whole["area_km2"].max()))
 
 
 def _share_without_data(tables: Mapping[str, pd.DataFrame]) -> float:

@@ -65,7 +65,8 @@ def settle(recipe: recipes.Recipe, options: Options) -> Settings:
         if options.memory < least:
             raise RecipeError(
                 f"--memory {_mib(options.memory)}: one job of this recipe needs {_mib(least)}.",
-                f"Allow at least {_mib(least)}, or choose smaller blocks with --block 256.",
+                f"Allow at least {_mib(least)}"
+                + (", or choose smaller blocks with --block 256." if block > 256 else "."),
             )
         if processes:
             width = max(1, min(width, (options.memory - _BASE) // (base + one)))
@@ -88,6 +89,7 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options) 
     years = len(recipe.years)
     cells = rows * columns
     settings = settle(recipe, options)
+    processes = settings.workers is not None
     threads = settings.threads or settings.workers or 1
     statistics = 9 + 3 + 4 + 2 * len(recipe.correlates) * len(recipe.statistics.partial_correlation.of)
     each = per_thread(recipe, block)
@@ -102,6 +104,6 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options) 
         tasks=blocks * (years + 1) + 3 * blocks,
         bytes_cube=cells * years * (4 * (4 + len(recipe.sources.drivers) - 1) + 1),
         bytes_statistics=cells * (4 * statistics + 4),
-        peak_memory=_BASE + _TILES + threads * single,
+        peak_memory=_BASE + (threads * (_BASE + _TILES + single) if processes else _TILES + threads * single),
         threads=threads,
     )

@@ -50,10 +50,25 @@ def note_stage(run: Run, stage: str, seconds: float) -> None:
     _write(run.out / PROVENANCE, json.dumps(record, indent=1))
 
 
+def changed_inputs(run: Run) -> list[str]:
+    """Name the inputs whose size is not the one that was recorded when they were ingested."""
+    out = []
+    for record in read(run.out)["inputs"]:
+        path = run.recipe.base / record["path"]
+        if path.is_file() and path.stat().st_size != record["bytes"]:
+            out.append(record["path"])
+    return out
+
+
 def note_inputs(run: Run) -> None:
     """Write the resolved recipe and list the inputs with their hashes."""
     record = read(run.out)
+    before = record["inputs"]
     record["inputs"] = inputs.hash_inputs(run.recipe, run.progress)
+    now = {(r["path"], r["hash"]) for r in record["inputs"]}
+    # what was ingested and has been replaced since is still in the years that were done with it
+    replaced = [r for r in before if (r["path"], r["hash"]) not in now]
+    record["inputs_replaced"] = [*record.get("inputs_replaced", []), *replaced]
     record["stages"] = {}
     _write(run.out / PROVENANCE, json.dumps(record, indent=1))
     note_recipe(run)

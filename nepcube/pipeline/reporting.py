@@ -10,6 +10,7 @@ from nepcube import recipe as recipes
 from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
+from nepcube.pipeline.aggregate import TABLES
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
@@ -39,6 +40,9 @@ def report(run: Run, *, again: bool = False) -> Path:
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
     figures = report_room.draw_figures(given, run.out / "figures")
+    for name in report_room.FIGURES:
+        if run.out / "figures" / f"{name}.png" not in figures:
+            (run.out / "figures" / f"{name}.png").unlink(missing_ok=True)
     run.progress(STAGE, 2, 3, "page")
     report_room.write_page(given, figures, page)
     run.progress(STAGE, 3, 3, str(page))
@@ -86,7 +90,7 @@ def read_tables(out: Path) -> dict[str, pd.DataFrame]:
     """
     import pandas as pd
 
-    files = sorted((out / "tables").glob("*.csv"))
+    files = [f for f in sorted((out / "tables").glob("*.csv")) if f.stem in TABLES]
     if not files:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
     return {f.stem: pd.read_csv(f) for f in files}

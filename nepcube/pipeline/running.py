@@ -15,7 +15,7 @@ from nepcube.execute import Cluster, Engine, RunLock, Settings, make_engine, tol
 from nepcube.pipeline import inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
-from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, is_done, prepare, silent
+from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
@@ -99,9 +99,18 @@ def _do(
     *,
     again: bool,
 ) -> None:
+    folder = Path(out)
+    given = Path(recipe) if isinstance(recipe, str | os.PathLike) else None
+    if (
+        given is not None
+        and (folder / "recipe.yaml").exists()
+        and given.resolve() == (folder / "recipe.yaml").resolve()
+    ):
+        raise StoreError(
+            f"{given}: the run would write its resolved recipe over it.", "Choose another output folder with -o."
+        )
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
-    folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     settings = settle(recipe, options)
@@ -134,7 +143,14 @@ def _stages(
 ) -> None:
     if "ingest" in stages:
         inputs.generate_archive(recipe, progress)
+    if options.fresh:
+        # a run that cannot begin must not cost the one that is there
+        grid, _ = grid_of(recipe)
+        for quantity in recipe.sources.readers():
+            inputs.open_native(recipe, quantity, grid)
     job = prepare(recipe, folder, engine, options, progress=progress, say=say)
+    for path in provenance.changed_inputs(job):
+        say(f"warning: {path} is not the file that was ingested; years that are done keep what it held before")
     try:
         for stage in stages:
             _require_before(job, stage)
@@ -144,7 +160,7 @@ def _stages(
                 report(job, again=again)
             else:
                 _STAGES[stage](job)
-            if stage == "ingest" and not done:
+            if stage == "ingest" and (not done or not provenance.read(folder)["inputs"]):
                 provenance.note_inputs(job)
             if not done:
                 provenance.note_stage(job, stage, time.monotonic() - start)

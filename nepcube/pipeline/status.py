@@ -9,7 +9,7 @@ from pathlib import Path
 from nepcube import recipe as recipes
 from nepcube.errors import StoreError
 from nepcube.execute import RunLock
-from nepcube.store import Ledger
+from nepcube.store import Ledger, is_committed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def status(out: Path, *, verify: bool = False) -> Status:
         tuple((s, s in parts) for s in recipes.STAGES),
         tuple(sorted(years.items())),
         len(ledger.done("analyse") - {"coordinates"}),
-        tuple((name, (out / name / "zarr.json").exists()) for name in stores),
+        tuple((name, is_committed(out / name)) for name in stores),
         damaged,
     )
 
@@ -63,6 +63,10 @@ def _years(ledger: Ledger) -> list[str]:
 def _verified(out: Path) -> tuple[Ledger, tuple[tuple[str, str, str], ...]]:
     ledger = Ledger.open(out)
     damaged = tuple(ledger.verify(out))
+    # what was computed from a damaged chunk may hold the damage
+    places = {unit.partition("/")[2] for stage, unit, _ in damaged if stage == "ingest" and unit[:1].isdigit()}
+    if places:
+        ledger.drop("analyse", places)
     for stage in {d[0] for d in damaged}:
         ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
         for later in recipes.STAGES[recipes.STAGES.index(stage) :]:

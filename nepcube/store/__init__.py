@@ -4,7 +4,7 @@ from nepcube.store.layout import Layout, chunk_side
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
 from nepcube.store.reading import open_cube, open_statistics, open_store
-from nepcube.store.writing import Store, read_block, read_sample
+from nepcube.store.writing import Store, is_committed, read_block, read_sample
 
 __all__ = [
     "Layout",
@@ -12,6 +12,7 @@ __all__ = [
     "NativeSeries",
     "Store",
     "chunk_side",
+    "is_committed",
     "open_cube",
     "open_statistics",
     "open_store",

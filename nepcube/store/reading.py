@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nepcube.errors import StoreError
+from nepcube.store.writing import is_committed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,7 +52,7 @@ def open_store(path: Path, *, block: int = 1024) -> xr.Dataset:
 
     if not path.is_dir():
         raise StoreError(f"{path}: there is no such store.", "Name the output folder of a run.")
-    if not (path / "zarr.json").exists():
+    if not is_committed(path):
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
     ds = xr.open_zarr(path, consolidated=True, chunks=None)
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]

@@ -40,8 +40,8 @@ class Store:
 
     @property
     def committed(self) -> bool:
-        """Whether the root metadata is there."""
-        return (self.path / _ROOT).exists()
+        """Whether the consolidated root metadata is there."""
+        return is_committed(self.path)
 
     def has(self, name: str) -> bool:
         return (self.path / name / _ROOT).exists()
@@ -68,19 +68,12 @@ class Store:
         stays as it was until the next commit.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        root = self.path / _ROOT
-        kept = root.read_bytes() if root.exists() else None
         sums: dict[str, int] = {}
         for layout in layouts:
             self._create_array(layout, years)
         self._create_coords(sums)
         if years is not None:
             self._write_time(years, sums)
-        # zarr creates the root group in passing; only a commit may
-        if kept is None:
-            root.unlink(missing_ok=True)
-        else:
-            root.write_bytes(kept)
         return sums
 
     def _create_array(self, layout: Layout, years: Sequence[int] | None) -> None:
@@ -106,7 +99,7 @@ class Store:
                 array.resize(shape)
             return
         zarr.create_array(
-            str(self.path),
+            _recording(self.path, {}),
             name=layout.name,
             shape=shape,
             chunks=chunks,
@@ -135,14 +128,7 @@ class Store:
 
     def put_series(self, name: str, values: Any, attrs: Mapping[str, Any]) -> dict[str, int]:
         """Write a small variable along time; give its checksum."""
-        root = self.path / _ROOT
-        kept = root.read_bytes() if root.exists() else None
-        sums = self._small(name, np.asarray(values), ("time",), attrs)
-        if kept is None:
-            root.unlink(missing_ok=True)
-        else:
-            root.write_bytes(kept)
-        return sums
+        return self._small(name, np.asarray(values), ("time",), attrs)
 
     def _small(self, name: str, values: Any, names: Sequence[Any], attrs: Mapping[str, Any]) -> dict[str, int]:
         import zarr
@@ -278,9 +264,15 @@ def _recording(path: Path, sums: dict[str, int]) -> Any:
     from zarr.storage import LocalStore, WrapperStore
 
     class Recording(WrapperStore[LocalStore]):
-        """Notes the checksum of whatever is written."""
+        """Notes checksums of what is written; the root group, which zarr makes in passing, is left to the commit."""
+
+        async def set_if_not_exists(self, key: str, value: Any) -> None:
+            if key != _ROOT:
+                await super().set_if_not_exists(key, value)
 
         async def set(self, key: str, value: Any) -> None:
+            if key == _ROOT:
+                return
             sums[f"{path.name}/{key}"] = zlib.crc32(value.to_bytes())
             await super().set(key, value)
 
@@ -288,6 +280,14 @@ def _recording(path: Path, sums: dict[str, int]) -> Any:
             return self
 
     return Recording(LocalStore(path))
+
+
+def is_committed(path: Path) -> bool:
+    """Tell whether a store has the consolidated root metadata that ends a run."""
+    try:
+        return bool(json.loads((path / _ROOT).read_text()).get("consolidated_metadata"))
+    except (OSError, ValueError):
+        return False
 
 
 def read_sample(path: Path, names: Sequence[str], stride: int) -> dict[str, Any]:
