@@ -75,7 +75,7 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
         try:
             request = request_of(recipe, quantity, source, grid)
             reader = sources.reader(source.reader)
-            granules = tuple(reader.inspect(request))
+            granules = reader.inspect(request).granules
             native = reader.open(request)
             _require_usable(native, quantity, source, recipe, grid)
             out.append(Found(quantity, source.reader, granules, None, _tiles_note(reader, granules, grid)))

@@ -15,7 +15,7 @@ from nepcube.sources import files as file_kinds
 from nepcube.sources import series
 from nepcube.sources.geotiff import open_bands
 from nepcube.sources.netcdf import OpenFile, crop, open_file, regular_axes
-from nepcube.sources.protocol import Granule, Request
+from nepcube.sources.protocol import Inspection, Request
 from nepcube.units import canonical
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ class Chirps:
         "doi:10.1038/sdata.2015.66"
     )
 
-    def inspect(self, request: Request) -> list[Granule]:
+    def inspect(self, request: Request) -> Inspection:
         """Open every header, refuse what cannot be joined, and list the files."""
         opened = _files(request)
         self._series(opened, request)
-        return series.list_granules(opened, lambda f: str(f.dataset.attrs["product"]))
+        return Inspection(tuple(series.list_granules(opened, lambda f: str(f.dataset.attrs["product"]))))
 
     def open(self, request: Request) -> xr.Dataset:
         """Give ``precipitation``, lazy, on (time, latitude, longitude)."""
@@ -76,12 +76,7 @@ class Chirps:
                 "Keep files of one step; say `time: month`.",
             )
         _check_unit(whole, opened[0].path, frequency)
-        whole = series.of_years(whole, request.years, spec.AMOUNT)
-        if whole.sizes["time"] == 0 and request.years is not None:
-            raise SourceError(
-                f"{opened[0].path}: nothing of the years {request.years[0]} to {request.years[1]}.",
-                "Download those years, or change `period`.",
-            )
+        whole = series.of_years(whole, request, spec.AMOUNT)
         return series.finish(
             whole.where(whole > NODATA + 1),
             units="mm",

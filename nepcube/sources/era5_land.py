@@ -11,7 +11,7 @@ from nepcube import spec
 from nepcube.errors import SourceError
 from nepcube.sources import series
 from nepcube.sources.netcdf import OpenFile, open_file
-from nepcube.sources.protocol import Granule, Request
+from nepcube.sources.protocol import Inspection, Request
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,11 +35,11 @@ class Era5Land:
         "Change Service Climate Data Store. doi:10.24381/cds.e2161bac, doi:10.24381/cds.68d2bb30"
     )
 
-    def inspect(self, request: Request) -> list[Granule]:
+    def inspect(self, request: Request) -> Inspection:
         """Open every header, refuse what cannot be joined, and list the files."""
         files = _files(request)
         self._series(files, request)
-        return series.list_granules(files, _detail)
+        return Inspection(tuple(series.list_granules(files, _detail)))
 
     def open(self, request: Request) -> xr.Dataset:
         """Give the quantities that the files hold, lazy, on (time, latitude, longitude)."""
@@ -69,12 +69,7 @@ class Era5Land:
             frequency = request.time or _frequency(files, name, whole)
             aggregation = request.aggregate or _aggregation(quantity, frequency)
             _require_meaning(files, name, aggregation, frequency, said=request.aggregate is not None)
-            whole = series.of_years(whole, request.years, aggregation)
-            if whole.sizes["time"] == 0 and request.years is not None:
-                raise SourceError(
-                    f"{files[0].path}: no {name} of the years {request.years[0]} to {request.years[1]}.",
-                    "Download those years, or change `period`.",
-                )
+            whole = series.of_years(whole, request, aggregation)
             of = f"{files[0].path}: {name}"
             out[quantity] = series.finish(
                 whole,

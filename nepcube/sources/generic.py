@@ -14,7 +14,7 @@ from nepcube.sources import files as file_kinds
 from nepcube.sources import series
 from nepcube.sources.geotiff import open_bands
 from nepcube.sources.netcdf import OpenFile, crop, open_file, regular_axes
-from nepcube.sources.protocol import Granule, Request
+from nepcube.sources.protocol import Inspection, Request
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,11 +32,11 @@ class Generic:
     quantities = spec.INPUTS
     citation = "as the user's files say"
 
-    def inspect(self, request: Request) -> list[Granule]:
+    def inspect(self, request: Request) -> Inspection:
         """Open every header, refuse what cannot be joined, and list the files."""
         opened = _files(request)
         self._series(opened, request)
-        return series.list_granules(opened, lambda f: ", ".join(map(str, f.dataset.data_vars)))
+        return Inspection(tuple(series.list_granules(opened, lambda f: ", ".join(map(str, f.dataset.data_vars)))))
 
     def open(self, request: Request) -> xr.Dataset:
         """Give the quantity, lazy, on (time, latitude, longitude)."""
@@ -71,7 +71,7 @@ class Generic:
                 f"{path}: does {name} hold the amount of each {frequency}, or a mean per day?",
                 "Say `aggregate: amount` or `aggregate: per_day`.",
             )
-        whole = series.of_years(whole, request.years, aggregation)
+        whole = series.of_years(whole, request, aggregation)
         return series.finish(
             whole,
             units=request.units,

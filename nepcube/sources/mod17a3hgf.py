@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import SourceError
 from nepcube.grid import spatial_coords
-from nepcube.sources import files, hdf4
+from nepcube.sources import files, hdf4, series
 from nepcube.sources.mosaic import MosaicArray
-from nepcube.sources.protocol import Bounds, Granule, Request
+from nepcube.sources.protocol import Bounds, Granule, Inspection, Request
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,18 +64,20 @@ class Mod17A3HGF:
         "V061. NASA LP DAAC. doi:10.5067/MODIS/MOD17A3HGF.061"
     )
 
-    def inspect(self, request: Request) -> list[Granule]:
+    def inspect(self, request: Request) -> Inspection:
         """Open every header, refuse what cannot be mosaicked, and list the files."""
-        return [
-            Granule(
-                tile.path,
-                os.path.getsize(tile.path),
-                f"{tile.year}-01-01",
-                f"{tile.year}-12-31",
-                f"{tile.name} v{tile.version}",
+        return Inspection(
+            tuple(
+                Granule(
+                    tile.path,
+                    os.path.getsize(tile.path),
+                    f"{tile.year}-01-01",
+                    f"{tile.year}-12-31",
+                    f"{tile.name} v{tile.version}",
+                )
+                for tile in _tiles(request)
             )
-            for tile in _tiles(request)
-        ]
+        )
 
     def expected(self, bounds: Bounds) -> list[str]:
         """Name the tiles that touch some bounds, in degrees."""
@@ -147,7 +149,7 @@ def _tiles(request: Request) -> list[Tile]:
     tiles = [_tile(path, request, qc) for path in main]
     if not tiles:
         raise SourceError(
-            f"{_common(request.paths)}: no file holds {FIELD}.", "Name the granules, or the *_Npp_500m.tif files."
+            f"{series.common(request.paths)}: no file holds {FIELD}.", "Name the granules, or the *_Npp_500m.tif files."
         )
     _require_one(tiles, lambda t: f"{t.product} version {t.version}", "Keep one product and version in the folder.")
     _require_one(tiles, lambda t: f"{t.pixels} pixels a side", "Keep tiles of one resolution in the folder.")
@@ -163,14 +165,14 @@ def _tiles(request: Request) -> list[Tile]:
         tiles = [t for t in tiles if request.years[0] <= t.year <= request.years[1]]
         if not tiles:
             raise SourceError(
-                f"{_common(request.paths)}: no granule is of the years {request.years[0]} to {request.years[1]}.",
+                f"{series.common(request.paths)}: no granule is of the years {request.years[0]} to {request.years[1]}.",
                 "Download those years, or change `period`.",
             )
     _require_no_gap(tiles, request.paths)
     return sorted(tiles, key=lambda t: (t.year, t.v, t.h))
 
 
-def _require_no_gap(tiles: list[Tile], paths: Iterable[str]) -> None:
+def _require_no_gap(tiles: list[Tile], paths: Sequence[str]) -> None:
     # a tile that no year has lies over the sea or was not wanted; one that some years lack is a gap in the download
     there = {(t.year, t.name) for t in tiles}
     years, names = sorted({t.year for t in tiles}), sorted({t.name for t in tiles})
@@ -178,7 +180,7 @@ def _require_no_gap(tiles: list[Tile], paths: Iterable[str]) -> None:
     if gaps:
         more = f" and {len(gaps) - 4} more" if len(gaps) > 4 else ""
         raise SourceError(
-            f"{_common(paths)}: missing are {', '.join(gaps[:4])}{more}, which other years have.",
+            f"{series.common(paths)}: missing are {', '.join(gaps[:4])}{more}, which other years have.",
             "Download them, or take that tile away for every year.",
         )
 
@@ -291,8 +293,3 @@ def _tiff_geometry(path: str, wanted: str) -> tuple[float, float, float, float, 
             "Use the tiles in their native projection and integers.",
         )
     return bounds.left, bounds.top, bounds.right, bounds.bottom, shape[0], shape[1]
-
-
-def _common(paths: Iterable[str]) -> str:
-    paths = list(paths)
-    return paths[0] if len(paths) == 1 else os.path.join(os.path.commonpath(paths), "*")

@@ -10,6 +10,9 @@ resamples nor aggregates nor writes. Every variable that it gives carries three 
 ``product``
     the product and version, for the report.
 
+`Source.inspect` raises for nothing that one file or one gap is at fault for: it lists them, so that `nepcube check` can
+show all of them at once. `Source.open` raises for the first.
+
 A third party registers a class under the entry-point group ``nepcube.sources``.
 """
 
@@ -17,6 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +51,13 @@ class Request:
         Cells of lower quality (a larger percentage of filled days) are rejected.
     nonvegetated : str
         ``"nan"``, or ``"zero"`` for barren land.
+    year_start : int
+        The month in which a year begins. A year that begins in month m > 1 is called by the calendar year in which it
+        ends, so that its first months stand in the calendar year before.
+    mixed_versions : bool
+        Whether two versions of a product may stand in one mosaic.
+    nodata : float, optional
+        The number that stands for missing data, where the files do not declare it.
     """
 
     paths: tuple[str, ...]
@@ -58,6 +70,20 @@ class Request:
     bounds: Bounds | None = None
     max_qc: int | None = None
     nonvegetated: str = "nan"
+    year_start: int = 1
+    mixed_versions: bool = False
+    nodata: float | None = None
+
+    @property
+    def span(self) -> tuple[np.datetime64, np.datetime64] | None:
+        """The time that the years cover, from its first moment to the first after it."""
+        if self.years is None:
+            return None
+        back = int(self.year_start > 1)
+        start, end = (
+            np.datetime64(f"{y - back}-{self.year_start:02d}-01T00", "h") for y in (self.years[0], self.years[1] + 1)
+        )
+        return start, end
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,40 @@ class Granule:
     detail: str
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something about the files that the user should know.
+
+    Attributes
+    ----------
+    state : str
+        ``"broken"`` (a file cannot be used), ``"missing"`` (a tile, a year, a month is not there), ``"overlaps"`` (two
+        files give one thing), ``"mixed"`` (files that do not belong together), or ``"note"``, which is no fault.
+    which : str
+        The file, the tile, the year.
+    what : str
+        What is wrong with it.
+    way_out : str
+    """
+
+    state: str
+    which: str
+    what: str
+    way_out: str = ""
+
+    @property
+    def is_fault(self) -> bool:
+        return self.state != "note"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The files that can be used, and what there is to say about all of them."""
+
+    granules: tuple[Granule, ...]
+    findings: tuple[Finding, ...] = ()
+
+
 @runtime_checkable
 class Source(Protocol):
     """A reader of one provider's files."""
@@ -83,8 +143,8 @@ class Source(Protocol):
     quantities: tuple[str, ...]
     citation: str
 
-    def inspect(self, request: Request) -> list[Granule]:
-        """Open every header, refuse what cannot be used, and list the files."""
+    def inspect(self, request: Request) -> Inspection:
+        """Open every header, and list the files that can be used and what is wrong with the others."""
 
     def open(self, request: Request) -> xr.Dataset:
         """Give the native grid, lazy: nothing but headers is read."""

@@ -75,6 +75,9 @@ def open_source(
     bounds: Bounds | None = None,
     max_qc: int | None = None,
     nonvegetated: str = "nan",
+    year_start: int = 1,
+    mixed_versions: bool = False,
+    nodata: float | None = None,
 ) -> xr.Dataset:
     """Open a provider's files on their native grid.
 
@@ -96,6 +99,12 @@ def open_source(
         NPP with a larger percentage of gap-filled days is masked.
     nonvegetated : {"nan", "zero"}
         What barren land becomes.
+    year_start : int
+        The month in which a year begins; see `to_annual`.
+    mixed_versions : bool
+        Allow two versions of a product in one mosaic.
+    nodata : float, optional
+        The number that stands for missing data in files that do not declare it.
 
     Returns
     -------
@@ -121,5 +130,8 @@ def open_source(
         bounds=bounds,
         max_qc=max_qc,
         nonvegetated=nonvegetated,
+        year_start=year_start,
+        mixed_versions=mixed_versions,
+        nodata=nodata,
     )
     return source.open(request)

@@ -12,7 +12,7 @@ from nepcube import spec
 from nepcube.errors import SourceError, UnitError
 from nepcube.grid import spatial_coords
 from nepcube.sources.netcdf import OpenFile
-from nepcube.sources.protocol import Granule
+from nepcube.sources.protocol import Granule, Request
 from nepcube.units import canonical
 
 if TYPE_CHECKING:
@@ -159,16 +159,31 @@ def list_granules(files: Iterable[OpenFile], detail: Callable[[OpenFile], str]) 
     return out
 
 
-def of_years(whole: xr.DataArray, years: tuple[int, int] | None, aggregation: str) -> xr.DataArray:
-    """Keep the years asked for; of hourly accumulations also the hour that closes the last one."""
-    if years is None:
+def of_years(whole: xr.DataArray, request: Request, aggregation: str) -> xr.DataArray:
+    """Keep the years asked for; of hourly accumulations also the hour that closes the last one.
+
+    Raises
+    ------
+    SourceError
+        Nothing is of these years.
+    """
+    if request.span is None or request.years is None:
         return whole
-    first = np.datetime64(f"{years[0]}-01-01")
-    last = np.datetime64(f"{years[1] + 1}-01-01")
+    first, last = request.span
     time = whole["time"].values
     closes = aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR)
     keep = (time >= first) & ((time <= last) if closes else (time < last))
-    return whole.isel(time=slice(*_ends(keep))) if keep.any() else whole.isel(time=slice(0, 0))
+    if not keep.any():
+        raise SourceError(
+            f"{common(request.paths)}: no {whole.name} of the years {request.years[0]} to {request.years[1]}.",
+            "Download those years, or change `period`.",
+        )
+    return whole.isel(time=slice(*_ends(keep)))
+
+
+def common(paths: Sequence[str]) -> str:
+    """Name some files by the folder that they share."""
+    return paths[0] if len(paths) == 1 else os.path.join(os.path.commonpath(paths), "*")
 
 
 def _ends(keep: NDArray[np.bool_]) -> tuple[int, int]:

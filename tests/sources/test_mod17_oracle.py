@@ -153,7 +153,7 @@ def test_inspect_lists_what_there_is(headwaters):
     directory, _ = headwaters
     paths = tuple(sorted(str(p) for p in (directory / "mod17").glob("*.hdf")))
     with forbid_compute():
-        found = reader("mod17a3hgf").inspect(Request(paths=paths))
+        found = reader("mod17a3hgf").inspect(Request(paths=paths)).granules
     assert sorted(g.path for g in found) == list(paths)
     assert {(g.start, g.end) for g in found} == {(f"{y}-01-01", f"{y}-12-31") for y in (2001, 2002, 2003)}
     assert {g.detail for g in found} == {"h25v05 v061", "h26v05 v061"}

@@ -152,7 +152,7 @@ def test_the_unfinished_year_is_refused(real):
 
 
 def test_preliminary_months_are_told(real):
-    found = reader("era5-land").inspect(Request(paths=(str(real / MONTHS),)))
+    found = reader("era5-land").inspect(Request(paths=(str(real / MONTHS),))).granules
     assert (found[0].start, found[0].end) == ("1990-01-01", "2025-08-01")
     with plain(real / MONTHS) as ds:
         preliminary = sum(str(v).lstrip("0") == "5" for v in ds.expver.values)
