@@ -27,6 +27,7 @@ __all__ = [
     "cell_area",
     "coordinates",
     "dims",
+    "edges",
     "geobox_of",
     "is_geographic",
     "parse_resolution",
@@ -202,13 +203,34 @@ def coordinates(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return y, x
 
 
+def edges(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the edges of rows and of columns, one more than there are cells, float64; whole multiples on the lattice."""
+    a = grid.affine
+    rows, cols = grid.shape
+    return _edges(a.f, a.e, rows), _edges(a.c, a.a, cols)
+
+
 def _centres(origin: float, step: float, n: int) -> NDArray[np.float64]:
+    k0 = _on_lattice(origin, step)
+    if k0 is not None:
+        k = np.arange(k0, k0 + n) if step > 0 else np.arange(k0 - 1, k0 - 1 - n, -1)
+        return np.asarray((k + 0.5) * abs(step), np.float64)
+    return np.asarray(origin + (np.arange(n) + 0.5) * step, np.float64)
+
+
+def _edges(origin: float, step: float, n: int) -> NDArray[np.float64]:
+    k0 = _on_lattice(origin, step)
+    if k0 is not None:
+        k = np.arange(k0, k0 + n + 1) if step > 0 else np.arange(k0, k0 - n - 1, -1)
+        return np.asarray(k * abs(step), np.float64)
+    return np.asarray(origin + np.arange(n + 1) * step, np.float64)
+
+
+def _on_lattice(origin: float, step: float) -> int | None:
+    # the whole number of steps from zero to the origin, where the grid stands on the lattice
     res = abs(step)
     k0 = round(origin / res)
-    if abs(k0 * res - origin) <= 1e-6 * res:
-        k = np.arange(k0, k0 + n) if step > 0 else np.arange(k0 - 1, k0 - 1 - n, -1)
-        return np.asarray((k + 0.5) * res, np.float64)
-    return np.asarray(origin + (np.arange(n) + 0.5) * step, np.float64)
+    return k0 if abs(k0 * res - origin) <= 1e-6 * res else None
 
 
 def spatial_coords(grid: GeoBox) -> dict[str, xr.Variable]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import GridError
-from nepcube.grid import Window, coordinates, is_geographic
+from nepcube.grid import Window, coordinates, edges, is_geographic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,6 +33,11 @@ class Lattice:
     rows: int
     columns: int
     crs: str
+
+    @property
+    def geographic(self) -> bool:
+        """Whether it counts degrees."""
+        return _is_geographic(self.crs)
 
     @classmethod
     def of(cls, ds: xr.Dataset | xr.DataArray) -> Lattice:
@@ -97,23 +102,73 @@ class Positions:
 def positions(source: Lattice, target: GeoBox, window: Window) -> Positions:
     """Give the positions of the window's cell centres."""
     y, x = coordinates(target)
-    y, x = y[window.y0 : window.y1], x[window.x0 : window.x1]
-    link = _link(source.crs, str(target.crs), is_geographic(target))
-    if link == "same":
+    return project(source, target, y[window.y0 : window.y1], x[window.x0 : window.x1])
+
+
+def project(source: Lattice, target: GeoBox, y: NDArray[np.float64], x: NDArray[np.float64]) -> Positions:
+    """Give the positions of every pair of some rows and columns of the target's coordinates in the source."""
+    how = link(source.crs, target)
+    if how == "same":
         return Positions((y - source.y0) / source.dy, (x - source.x0) / source.dx)
-    if link == "sinusoidal":
-        radius = _sphere(source.crs)
+    if how == "sinusoidal":
+        radius = sphere(source.crs)
         phi = y * (math.pi / 180)
         # the cosine of a row is a scalar call, so that it is that of PROJ to the last bit
         cos = np.array([math.cos(p) for p in phi])
         rows = (phi * radius - source.y0) / source.dy
         columns = ((cos[:, None] * (x * (math.pi / 180))[None, :]) * radius - source.x0) / source.dx
         return Positions(np.repeat(rows[:, None], x.size, axis=1), columns)
+    if how == "to-sinusoidal":
+        lat, lon = _from_sinusoidal(str(target.crs), y, x)
+        return Positions((lat - source.y0) / source.dy, (lon - source.x0) / source.dx)
+    xx, yy = _transformer(str(target.crs), source.crs).transform(*np.meshgrid(x, y))
+    return Positions((yy - source.y0) / source.dy, (xx - source.x0) / source.dx)
+
+
+def locate(
+    crs: str, target: GeoBox, y: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give where points of a source's CRS lie in the target, in units of its cells, centre of cell k at k.
+
+    One-dimensional where rows and columns are independent; NaN off the map.
+    """
+    ys, xs = coordinates(target)
+    dy, dx = target.affine.e, target.affine.a
+    how = link(crs, target)
+    if how == "same":
+        return (y - ys[0]) / dy, (x - xs[0]) / dx
+    if how == "sinusoidal":
+        lat, lon = _from_sinusoidal(crs, y, x)
+        return (lat - ys[0]) / dy, (lon - xs[0]) / dx
+    xx, yy = _transformer(crs, str(target.crs)).transform(*np.meshgrid(x, y))
+    rows, columns = (np.where(np.isfinite(v), v, np.nan) for v in ((yy - ys[0]) / dy, (xx - xs[0]) / dx))
+    return rows, columns
+
+
+def _from_sinusoidal(
+    crs: str, y: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # degrees; what lies beyond the antimeridian is no place, though the plane goes on there
+    radius = sphere(crs)
+    phi = y / radius
+    cos = np.array([math.cos(p) for p in phi])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lam = x[None, :] / (radius * cos[:, None])
+        there = (np.abs(lam) <= math.pi * (1 + 1e-12)) & (cos[:, None] > 0)
+    lat = np.repeat((phi / (math.pi / 180))[:, None], x.size, axis=1)
+    return np.where(there, lat, np.nan), np.where(there, lam / (math.pi / 180), np.nan)
+
+
+@lru_cache(maxsize=32)
+def _transformer(old: str, new: str) -> Any:
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(str(target.crs), source.crs, always_xy=True)
-    xx, yy = transformer.transform(*np.meshgrid(x, y))
-    return Positions((yy - source.y0) / source.dy, (xx - source.x0) / source.dx)
+    return Transformer.from_crs(old, new, always_xy=True)
+
+
+def link(source: str, target: GeoBox) -> str:
+    """Tell how two grids hang together: ``"same"`` axes, ``"sinusoidal"``, ``"to-sinusoidal"`` or a ``"transform"``."""
+    return _link(source, str(target.crs), is_geographic(target))
 
 
 @lru_cache(maxsize=32)
@@ -125,6 +180,8 @@ def _link(source: str, target: str, geographic: bool) -> str:
         return "same"
     if geographic and _wgs84(b) and _is_sinusoidal_sphere(a):
         return "sinusoidal"
+    if a.is_geographic and _wgs84(a) and _is_sinusoidal_sphere(b):
+        return "to-sinusoidal"
     return "transform"
 
 
@@ -142,7 +199,15 @@ def _is_sinusoidal_sphere(crs: Any) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _sphere(crs: str) -> float:
+def _is_geographic(crs: str) -> bool:
+    from pyproj import CRS
+
+    return bool(CRS.from_user_input(crs).is_geographic)
+
+
+@lru_cache(maxsize=32)
+def sphere(crs: str) -> float:
+    """Give the radius of the sphere of a CRS, m."""
     from pyproj import CRS
 
     ellipsoid = CRS.from_user_input(crs).ellipsoid
@@ -151,31 +216,42 @@ def _sphere(crs: str) -> float:
     return float(ellipsoid.semi_major_metre)
 
 
-def extent(source: Lattice, target: GeoBox, window: Window, margin: int) -> tuple[slice, slice] | None:
-    """Give the source rows and columns that a window needs, or None where it touches none.
+def within(source: Lattice, rows: range, columns: range) -> tuple[slice, slice] | None:
+    """Cut rows and columns of a lattice that goes on beyond the source down to the source."""
+    r = slice(max(0, rows.start), min(source.rows, rows.stop))
+    c = slice(max(0, columns.start), min(source.columns, columns.stop))
+    return None if r.start >= r.stop or c.start >= c.stop else (r, c)
 
-    The map from target to source is continuous, so the extremes of a window lie on its border.
+
+def reach(source: Lattice, target: GeoBox, window: Window, margin: int) -> tuple[range, range]:
+    """Give the rows and columns of the source's lattice under a window's cells, beyond the source as well.
+
+    The map from target to source is continuous, so the extremes of a window lie on its border. The border is followed
+    in steps that are short beside the curves that it becomes.
     """
-    border = _border(window)
-    lows, highs = [], []
-    for part in border:
-        p = positions(source, target, part)
-        lows.append((np.nanmin(p.rows), np.nanmin(p.columns)))
-        highs.append((np.nanmax(p.rows), np.nanmax(p.columns)))
-    (r0, c0), (r1, c1) = np.min(lows, axis=0), np.max(highs, axis=0)
-    if not np.isfinite([r0, c0, r1, c1]).all():
-        return slice(0, source.rows), slice(0, source.columns)
-    rows = slice(max(0, math.floor(r0) - margin), min(source.rows, math.ceil(r1) + margin + 1))
-    columns = slice(max(0, math.floor(c0) - margin), min(source.columns, math.ceil(c1) + margin + 1))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return None
-    return rows, columns
+    ys, xs = (
+        e[a : b + 1] for e, a, b in zip(edges(target), (window.y0, window.x0), (window.y1, window.x1), strict=True)
+    )
+    ys, xs = _denser(ys), _denser(xs)
+    border = [project(source, target, y, x) for y, x in ((ys[:1], xs), (ys[-1:], xs), (ys, xs[:1]), (ys, xs[-1:]))]
+    if not all(np.isfinite(p.rows).all() and np.isfinite(p.columns).all() for p in border):
+        # a part of the window lies off the map, where there is no border to follow
+        border.append(positions(source, target, window))
+    rows, columns = (
+        np.concatenate([v.ravel() for v in vs]) for vs in zip(*((p.rows, p.columns) for p in border), strict=True)
+    )
+    rows, columns = rows[np.isfinite(rows)], columns[np.isfinite(columns)]
+    if not rows.size or not columns.size:
+        return range(0), range(0)
+    (r0, c0), (r1, c1) = (rows.min(), columns.min()), (rows.max(), columns.max())
+    return (
+        range(math.floor(r0) - margin, math.ceil(r1) + margin + 1),
+        range(math.floor(c0) - margin, math.ceil(c1) + margin + 1),
+    )
 
 
-def _border(w: Window) -> list[Window]:
-    return [
-        Window(w.y0, w.y0 + 1, w.x0, w.x1),
-        Window(w.y1 - 1, w.y1, w.x0, w.x1),
-        Window(w.y0, w.y1, w.x0, w.x0 + 1),
-        Window(w.y0, w.y1, w.x1 - 1, w.x1),
-    ]
+def _denser(values: NDArray[np.float64], least: int = 64) -> NDArray[np.float64]:
+    # a few large cells have a long border between their corners
+    k = max(1, least // max(values.size - 1, 1))
+    at = np.arange(k * (values.size - 1) + 1) / k
+    return np.asarray(np.interp(at, np.arange(values.size), values), np.float64)

@@ -1,7 +1,8 @@
-"""Native grids to the target grid: nearest (exact) and bilinear, one window of the target for itself."""
+"""Native grids to the target grid: nearest (exact), bilinear and averages, one window of the target for itself."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,19 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import GridError
 from nepcube.grid import Window, dims, spatial_coords, windows
-from nepcube.harmonise.positions import Lattice, Positions, extent, positions, spatial_dims
+from nepcube.harmonise import overlaps
+from nepcube.harmonise.positions import Lattice, Positions, link, positions, reach, spatial_dims, within
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-METHODS = ("nearest", "bilinear")
+METHODS = ("nearest", "bilinear", "conservative", "average")
+AVERAGES = ("conservative", "average")
+# source cells, and target cells of a coded average, that are held at once; a larger window is made in parts
+_SOURCE_CELLS = 2**24
+_CODED_CELLS = 2**14
 
 
 def regrid(
@@ -29,12 +36,18 @@ def regrid(
         Dims (..., latitude, longitude) or (..., y, x) on a regular grid, with `spatial_ref`.
     grid : odc.geo.geobox.GeoBox
         The target, as `target_grid` makes it.
-    method : {"nearest", "bilinear"}
-        ``nearest`` takes the source cell that contains the centre of the target cell: no value is changed. Coded
-        (integer) variables always take it. ``bilinear`` interpolates between source centres; it gives nothing beyond
-        the outermost centres.
+    method : {"nearest", "bilinear", "conservative", "average"}
+        ``nearest`` takes the source cell that contains the centre of the target cell: no value is changed.
+        ``bilinear`` interpolates between source centres; it gives nothing beyond the outermost centres.
+        ``conservative`` is the mean over the cell, by the exact area of each source cell in it (first order): between
+        grids of the same axes, and from a sinusoidal grid to latitude and longitude. Cells are bounded by parallels
+        and meridians; ESMF bounds them by great circles, so that the two differ beside the source's parallels.
+        ``average`` is the mean of the source cells whose centre lies in the target cell, between any two grids, for
+        targets that are coarser.
+        Coded (integer) variables take the nearest cell, and with the two averages the code of the largest area; of
+        flags whose code 0 means data, 0 where the data reach `min_fraction`.
     min_fraction : float
-        Bilinear: the least sum of weights of the neighbours that are not missing; the rest is renormalised.
+        The least share of the weights (of the area, for the averages) that is not missing; the rest is renormalised.
     block : int
         Cells a side of a chunk of the result. The values do not depend on it.
 
@@ -46,7 +59,7 @@ def regrid(
     Raises
     ------
     GridError
-        The source has no CRS or no regular grid, or the method is not known.
+        The source has no CRS or no regular grid, the method is not known or does not go between these two grids.
     """
     import xarray as xr
 
@@ -123,21 +136,96 @@ def _window_data(
     ydim, xdim = spatial_dims(var)
     var = var.transpose(..., ydim, xdim)
     coded = not np.issubdtype(var.dtype, np.floating)
-    dtype = var.dtype if coded else np.dtype("float32")
-    fill: Any = spec.NOT_COVERED if coded else np.nan
+    how = _How(
+        method=method if method in AVERAGES or not coded else "nearest",
+        min_fraction=min_fraction,
+        dtype=var.dtype if coded else np.dtype("float32"),
+        fill=spec.NOT_COVERED if coded else np.nan,
+        data_first=str(var.attrs.get("flag_meanings", "")).split(" ")[0] == spec.NPP_FLAGS[0],
+    )
+    how.require(source, grid, window, str(var.name))
+    return _parts(var, source, grid, window, how)
+
+
+@dataclass(frozen=True)
+class _How:
+    """The method, and what a missing value is."""
+
+    method: str
+    min_fraction: float
+    dtype: Any
+    fill: Any
+    data_first: bool
+
+    @property
+    def coded(self) -> bool:
+        return not np.issubdtype(self.dtype, np.floating)
+
+    def require(self, source: Lattice, grid: GeoBox, window: Window, name: str) -> None:
+        if self.method not in AVERAGES:
+            return
+        if self.coded and self.dtype != np.uint8:
+            raise GridError(
+                f"{name}: codes of {self.dtype} have no {self.method}.", "Use `nearest`, or codes of one byte (uint8)."
+            )
+        if self.method == "average":
+            overlaps.require_coarser(source, grid, window)
+        elif link(source.crs, grid) not in ("same", "sinusoidal"):
+            raise GridError(
+                "conservative: the cells of these two grids have no common axes.",
+                "Use `average` for a coarser grid, `bilinear` for a finer one.",
+            )
+
+
+def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How) -> Any:
+    # the parts of a large window are made one by one: no cell knows which part it is in
+    rows, columns = _reach(source, grid, window, how)
+    many = len(rows) * len(columns) > _SOURCE_CELLS
+    if how.coded and how.method == "average":
+        many |= window.shape[0] * window.shape[1] > _CODED_CELLS
+    if not many or window.shape == (1, 1):
+        return _part(var, source, grid, window, how, rows, columns)
+    tall = window.shape[0] >= window.shape[1]
+    parts = [_parts(var, source, grid, half, how) for half in _halves(window, tall)]
+    axis = -2 if tall else -1
+    if var.chunks is None:
+        return np.concatenate(parts, axis=axis)
+    import dask.array as da
+
+    return da.concatenate(parts, axis=axis)
+
+
+def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
+    if tall:
+        middle = (w.y0 + w.y1) // 2
+        return Window(w.y0, middle, w.x0, w.x1), Window(middle, w.y1, w.x0, w.x1)
+    middle = (w.x0 + w.x1) // 2
+    return Window(w.y0, w.y1, w.x0, middle), Window(w.y0, w.y1, middle, w.x1)
+
+
+def _reach(source: Lattice, grid: GeoBox, window: Window, how: _How) -> tuple[range, range]:
+    rows, columns = reach(source, grid, window, margin=2)
+    if how.method != "average":
+        cut = within(source, rows, columns)
+        rows, columns = (range(s.start, s.stop) for s in cut) if cut else (range(0), range(0))
+    return rows, columns
+
+
+def _part(
+    var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
+) -> Any:
     lead = var.shape[:-2]
-    needed = extent(source, grid, window, margin=2)
+    needed = within(source, rows, columns)
     if needed is None:
         if var.chunks is None:
-            return np.full((*lead, *window.shape), fill, dtype)
+            return np.full((*lead, *window.shape), how.fill, how.dtype)
         import dask.array as da
 
-        return da.full((*lead, *window.shape), fill, dtype=dtype, chunks=(*var.data.chunks[:-2], *window.shape))
-    rows, columns = needed
-    piece = var.data[..., rows, columns]
-    arguments = (source, grid, window, (rows.start, columns.start), "nearest" if coded else method, min_fraction)
+        return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*var.data.chunks[:-2], *window.shape))
+    piece = var.data[..., needed[0], needed[1]]
+    arguments = (source, grid, window, how, rows, columns)
     if var.chunks is None:
-        return _sample(piece, *arguments, rounded=dtype, fill=fill)
+        return _sample(piece, *arguments)
     import dask.array as da
 
     piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1})
@@ -145,43 +233,42 @@ def _window_data(
         _sample,
         piece,
         *arguments,
-        rounded=dtype,
-        fill=fill,
-        dtype=dtype,
+        dtype=how.dtype,
         chunks=(*piece.chunks[:-2], (window.shape[0],), (window.shape[1],)),
-        meta=np.empty((0,) * piece.ndim, dtype),
+        meta=np.empty((0,) * piece.ndim, how.dtype),
     )
 
 
 def _sample(
-    piece: Any,
-    source: Lattice,
-    grid: GeoBox,
-    window: Window,
-    origin: tuple[int, int],
-    method: str,
-    min_fraction: float,
-    *,
-    rounded: Any,
-    fill: Any,
-) -> Any:
+    piece: Any, source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
+) -> NDArray[Any]:
+    flat = np.ascontiguousarray(piece).reshape(-1, *piece.shape[-2:])
+    # where the piece begins in the source
+    origin = (max(rows.start, 0), max(columns.start, 0))
+    if how.method == "nearest":
+        out = _nearest(flat, source, grid, window, how, origin)
+    elif how.method == "bilinear":
+        out = _bilinear(flat, source, grid, window, how, origin)
+    elif how.method == "average":
+        out = _average(flat, source, grid, window, how, rows, columns)
+    elif link(source.crs, grid) == "same":
+        out = _conservative(flat, source, grid, window, how, origin)
+    else:
+        out = _sinusoidal(flat, source, grid, window, how, origin)
+    return out.reshape(*piece.shape[:-2], *window.shape)
+
+
+def _nearest(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
+) -> NDArray[Any]:
     from nepcube.harmonise import _kernels
 
     at = positions(source, grid, window)
-    flat = np.ascontiguousarray(piece).reshape(-1, *piece.shape[-2:])
-    if method == "nearest":
-        rows = _cells(at.rows, source.rows, origin[0])
-        columns = _cells(at.columns, source.columns, origin[1])
-        out = np.empty((flat.shape[0], *window.shape), flat.dtype)
-        kernel = _kernels.gather_separable if at.separable else _kernels.gather
-        kernel(flat, rows, columns, flat.dtype.type(fill), out)
-        out = out.astype(rounded, copy=False)
-    else:
-        inside = _inside(at, source)
-        out = np.empty((flat.shape[0], *window.shape), rounded)
-        kernel = _kernels.bilinear_separable if at.separable else _kernels.bilinear
-        kernel(flat, inside.rows - origin[0], inside.columns - origin[1], min_fraction, out)
-    return out.reshape(*piece.shape[:-2], *window.shape)
+    rows, columns = _cells(at.rows, source.rows, origin[0]), _cells(at.columns, source.columns, origin[1])
+    out = np.empty((flat.shape[0], *window.shape), flat.dtype)
+    kernel = _kernels.gather_separable if at.separable else _kernels.gather
+    kernel(flat, rows, columns, flat.dtype.type(how.fill), out)
+    return out.astype(how.dtype, copy=False)
 
 
 def _cells(at: Any, size: int, origin: int) -> Any:
@@ -191,7 +278,67 @@ def _cells(at: Any, size: int, origin: int) -> Any:
     return np.where(valid, index - origin, -1).astype(np.int32)
 
 
+def _bilinear(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
+) -> NDArray[Any]:
+    from nepcube.harmonise import _kernels
+
+    at = positions(source, grid, window)
+    inside = _inside(at, source)
+    out = np.empty((flat.shape[0], *window.shape), how.dtype)
+    kernel = _kernels.bilinear_separable if at.separable else _kernels.bilinear
+    kernel(flat, inside.rows - origin[0], inside.columns - origin[1], how.min_fraction, out)
+    return out
+
+
 def _inside(at: Positions, source: Lattice) -> Positions:
     rows = np.where((at.rows < -1e-9) | (at.rows > source.rows - 1 + 1e-9), np.nan, at.rows)
     columns = np.where((at.columns < -1e-9) | (at.columns > source.columns - 1 + 1e-9), np.nan, at.columns)
     return Positions(rows, columns)
+
+
+def _conservative(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
+) -> NDArray[Any]:
+    from nepcube.harmonise import _averages
+
+    rows, columns = overlaps.separable_shares(source, grid, window)
+    shares = (rows.first - origin[0], rows.weights, columns.first - origin[1], columns.weights)
+    out = np.empty((flat.shape[0], *window.shape), how.dtype)
+    if how.coded:
+        _averages.conservative_separable_codes(flat, *shares, how.min_fraction, how.data_first, how.fill, out)
+    else:
+        _averages.conservative_separable(flat, *shares, how.min_fraction, out)
+    return out
+
+
+def _sinusoidal(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
+) -> NDArray[Any]:
+    from nepcube.harmonise import _averages
+
+    e = overlaps.sinusoidal_edges(source, grid, window, origin, flat.shape[-2])
+    arguments = (e.phi, e.x0, e.dx, e.target_phi, e.target_lam, how.min_fraction)
+    out = np.empty((flat.shape[0], *window.shape), how.dtype)
+    if how.coded:
+        _averages.sinusoidal_codes(flat, *arguments, how.data_first, how.fill, out)
+    else:
+        _averages.sinusoidal(flat, *arguments, out)
+    return out
+
+
+def _average(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
+) -> NDArray[Any]:
+    from nepcube.harmonise import _averages
+
+    cells = overlaps.membership(source, grid, window, rows, columns)
+    at = (max(-rows.start, 0), max(-columns.start, 0))
+    arguments = (flat, at, cells.rows, cells.columns, cells.areas, how.min_fraction)
+    out = np.empty((flat.shape[0], *window.shape), how.dtype)
+    if how.coded:
+        _averages.centres_codes(*arguments, how.data_first, how.fill, np.zeros((*window.shape, 256)), out)
+    else:
+        room = np.zeros((flat.shape[0], *window.shape)), np.zeros((flat.shape[0] + 1, *window.shape))
+        _averages.centres(*arguments, *room, out)
+    return out
