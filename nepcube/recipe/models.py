@@ -44,7 +44,9 @@ class ReaderSource(Model):
     variable: str | None = None
     units: str | None = None
     time: Literal["hour", "day", "pentad", "month", "year"] | None = None
-    aggregate: Literal["mean", "amount", "per_day"] | None = None
+    aggregate: Literal["mean", "amount", "per_day", "accumulated_since_00utc", "accumulated_previous_hour"] | None = (
+        None
+    )
     min_coverage: Fraction = 1.0
     min_fraction: Fraction = 0.5
     max_qc: Annotated[int, Field(ge=0, le=100)] | None = None

@@ -20,6 +20,7 @@ GROUP = "nepcube.sources"
 _OURS = {
     "mod17a3hgf": "nepcube.sources.mod17a3hgf:Mod17A3HGF",
     "era5-land": "nepcube.sources.era5_land:Era5Land",
+    "era5": "nepcube.sources.era5:Era5",
     "chirps": "nepcube.sources.chirps:Chirps",
     "generic": "nepcube.sources.generic:Generic",
 }
@@ -84,7 +85,7 @@ def open_source(
     Parameters
     ----------
     name : str
-        A reader: ``"mod17a3hgf"``, ``"era5-land"``, ``"chirps"``, ``"generic"`` or a third party's.
+        A reader: ``"mod17a3hgf"``, ``"era5-land"``, ``"era5"``, ``"chirps"``, ``"generic"`` or a third party's.
     paths : str, path-like or sequence of them
         Files, or patterns with ``*``.
     quantity : str, optional

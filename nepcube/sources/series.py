@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from nepcube.errors import SourceError, UnitError
 from nepcube.grid import spatial_coords
 from nepcube.sources.netcdf import OpenFile
 from nepcube.sources.protocol import Granule, Request
+from nepcube.sources.stored import read_now
 from nepcube.units import canonical
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def join(files: Sequence[OpenFile], variable: str) -> xr.DataArray:
         .assign_coords(latitude=first.dataset["latitude"].values, longitude=first.dataset["longitude"].values)
         for f in holding
     ]  # fmt: skip
+    if any(PRELIMINARY in p.coords for p in parts):
+        parts = [p if PRELIMINARY in p.coords else _all_final(p) for p in parts]
     parts = [part.sortby("time") if not _rising(part["time"].values) else part for part in parts]
     order = np.argsort([p["time"].values[0] for p in parts], kind="stable")
     parts, holding = [parts[i] for i in order], [holding[i] for i in order]
@@ -71,7 +75,13 @@ def join(files: Sequence[OpenFile], variable: str) -> xr.DataArray:
     return whole.assign_attrs(first.dataset[variable].attrs)
 
 
-_KEPT = ("time", "latitude", "longitude")
+#: a coordinate along time: whether a stamp is of data that the provider will replace
+PRELIMINARY = "preliminary"
+_KEPT = ("time", "latitude", "longitude", PRELIMINARY)
+
+
+def _all_final(part: xr.DataArray) -> xr.DataArray:
+    return part.assign_coords({PRELIMINARY: ("time", np.zeros(part.sizes["time"], bool))})
 
 
 def _rising(time: NDArray[Any]) -> bool:
@@ -79,27 +89,84 @@ def _rising(time: NDArray[Any]) -> bool:
 
 
 def _without_repeats(parts: list[xr.DataArray], files: Sequence[OpenFile], variable: str) -> list[xr.DataArray]:
-    seen: dict[Any, int] = {}
-    out: list[xr.DataArray] = []
-    for k, part in enumerate(parts):
-        stamps = part["time"].values
-        if len(np.unique(stamps)) != len(stamps):
+    for part, file in zip(parts, files, strict=True):
+        if len(np.unique(part["time"].values)) < part.sizes["time"]:
             raise SourceError(
-                f"{files[k].path}: a time stands in it twice.", "Download the file again, or remove the repetition."
+                f"{file.path}: a time stands in it twice.", "Download the file again, or remove the repetition."
             )
-        again = np.array([t in seen for t in stamps])
-        for t in stamps[again]:
-            other = parts[seen[t]].sel(time=t).values
-            if not np.array_equal(other, part.sel(time=t).values, equal_nan=True):
-                raise SourceError(
-                    f"{files[k].path}: gives {variable} of {str(t)[:16]} other values than "
-                    f"{os.path.basename(files[seen[t]].path)}.",
-                    "Keep one of the two files.",
-                )
-        seen.update(dict.fromkeys(stamps[~again], k))
-        if not again.all():
-            out.append(part.isel(time=np.flatnonzero(~again)) if again.any() else part)
-    return out
+    keep = [np.ones(p.sizes["time"], bool) for p in parts]
+    for again in repeats([p["time"].values for p in parts], [_preliminary(p) for p in parts]):
+        keep[again.loser][again.lost] = False
+        if again.replaced:
+            continue
+        stamp = first_difference(parts[again.winner], again.won, parts[again.loser], again.lost)
+        if stamp is not None:
+            later, earlier = max(again.winner, again.loser), min(again.winner, again.loser)
+            raise SourceError(
+                f"{files[later].path}: gives {variable} of {str(stamp)[:16]} other values than "
+                f"{os.path.basename(files[earlier].path)}.",
+                "Keep one of the two files.",
+            )
+    return [p if k.all() else p.isel(time=np.flatnonzero(k)) for p, k in zip(parts, keep, strict=True) if k.any()]
+
+
+def _preliminary(part: xr.DataArray) -> NDArray[np.bool_]:
+    if PRELIMINARY in part.coords:
+        return np.asarray(part[PRELIMINARY].values, bool)
+    return np.zeros(part.sizes["time"], bool)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Stamps that two series both have: places `won` in series `winner`, `lost` in series `loser`.
+
+    `replaced` says that the loser's are preliminary and the winner's final, so that they may differ.
+    """
+
+    winner: int
+    loser: int
+    won: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    replaced: bool
+
+
+def repeats(times: Sequence[NDArray[Any]], preliminary: Sequence[NDArray[np.bool_]]) -> list[Repeats]:
+    """Find the stamps that several series have: final values win over preliminary ones, then the first series."""
+    stamps = np.concatenate([t.astype("datetime64[ns]").astype(np.int64) for t in times])
+    series = np.concatenate([np.full(t.size, k) for k, t in enumerate(times)])
+    places = np.concatenate([np.arange(t.size) for t in times])
+    early = np.concatenate(list(preliminary))
+    order = np.lexsort((series, early, stamps))
+    stamps, series, places, early = stamps[order], series[order], places[order], early[order]
+    heads = np.flatnonzero(np.concatenate([[True], stamps[1:] != stamps[:-1]]))
+    head = heads[np.cumsum(np.concatenate([[True], stamps[1:] != stamps[:-1]])) - 1]
+    again = np.flatnonzero(head != np.arange(stamps.size))
+    won = head[again]
+    groups: dict[tuple[int, int, bool], list[int]] = {}
+    for k, (w, n) in enumerate(zip(won.tolist(), again.tolist(), strict=True)):
+        key = (int(series[w]), int(series[n]), bool(early[n] and not early[w]))
+        groups.setdefault(key, []).append(k)
+    return [
+        Repeats(winner, loser, places[won[rows]], places[again[rows]], replaced)
+        for (winner, loser, replaced), rows in groups.items()
+    ]
+
+
+def first_difference(
+    a: xr.DataArray, at: NDArray[np.int64], b: xr.DataArray, bt: NDArray[np.int64]
+) -> np.datetime64 | None:
+    """Read what two series have of the same stamps, a few maps at a time, and give the first that differs."""
+    maps = max(1, _COMPARED_CELLS // max(1, a.sizes["latitude"] * a.sizes["longitude"]))
+    for k in range(0, at.size, maps):
+        mine, other = read_now(a.isel(time=at[k : k + maps])), read_now(b.isel(time=bt[k : k + maps]))
+        same = ((mine == other) | ((mine != mine) & (other != other))).all(axis=(1, 2))
+        if not same.all():
+            found: np.datetime64 = a["time"].values[at[k + int(np.flatnonzero(~same)[0])]]
+            return found
+    return None
+
+
+_COMPARED_CELLS = 2**23
 
 
 def frequency_of(time: NDArray[Any]) -> str | None:
@@ -133,6 +200,24 @@ def finish(
     return whole
 
 
+def spans(stamps: Sequence[Any] | NDArray[Any], frequency: str) -> str:
+    """Say stamps as ranges: ``"2003-07"``, ``"2003-07-01 to 2003-07-05, 2003-07-09"``."""
+    return ", ".join(ranges(np.asarray(stamps, "datetime64[ns]"), frequency))
+
+
+def ranges(stamps: NDArray[Any], frequency: str) -> list[str]:
+    """Give stamps of one step as ranges of dates, each in words."""
+    if not stamps.size:
+        return []
+    unit = {"year": "Y", "month": "M", "hour": "h"}.get(frequency, "D")
+    v = np.unique(stamps.astype(f"datetime64[{unit}]"))
+    breaks = np.flatnonzero(np.diff(v.astype(np.int64)) > 1)
+    starts, ends = v[np.concatenate([[0], breaks + 1])], v[np.concatenate([breaks, [v.size - 1]])]
+    words = [(str(a).replace("T", " "), str(b).replace("T", " ")) for a, b in zip(starts, ends, strict=True)]
+    words = [(f"{a}:00", f"{b}:00") for a, b in words] if unit == "h" else words
+    return [a if a == b else f"{a} to {b}" for a, b in words]
+
+
 def with_crs(ds: xr.Dataset) -> xr.Dataset:
     """Add `spatial_ref` for geographic coordinates on WGS84."""
     from affine import Affine
@@ -155,8 +240,16 @@ def list_granules(files: Iterable[OpenFile], detail: Callable[[OpenFile], str]) 
     out = []
     for f in files:
         time = f.dataset["time"].values
-        out.append(Granule(f.path, os.path.getsize(f.path), str(time.min())[:10], str(time.max())[:10], detail(f)))
+        out.append(Granule(f.path, _size(f.path), str(time.min())[:10], str(time.max())[:10], detail(f)))
     return out
+
+
+def _size(path: str) -> int:
+    if "://" in path:
+        return 0
+    if os.path.isdir(path):
+        return sum(os.path.getsize(os.path.join(folder, n)) for folder, _, names in os.walk(path) for n in names)
+    return os.path.getsize(path)
 
 
 def of_years(whole: xr.DataArray, request: Request, aggregation: str) -> xr.DataArray:

@@ -102,6 +102,20 @@ def write_netcdf(
     return Path(path)
 
 
+def history(stream=None, *, how=None):
+    """Write the history that the Climate Data Store's conversion leaves, with the stream that it was filtered by."""
+    keys = "{}" if stream is None else f'{{"stream": ["{stream}"]}}'
+    text = "2025-09-29T21:53 GRIB to CDM+CF via cfgrib-0.9.15.0/ecCodes-2.42.0 with "
+    text += f'{{"source": "data.grib", "filter_by_keys": {keys}, "encode_cf": ["parameter", "time"]}}'
+    if how is not None:
+        text += "\nearthkit.transforms.aggregate.temporal.daily_reduce(2m_temperature_0, "
+        text += f"how={how}, **{{'time_shift': {{'hours': 0}}}})"
+    return {"history": text}
+
+
+MODA = history("moda")
+
+
 def months(first, last):
     return np.arange(f"{first}-01", f"{last + 1}-01", dtype="datetime64[M]").astype("datetime64[ns]")
 

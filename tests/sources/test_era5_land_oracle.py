@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
-from providers import LATITUDE, LONGITUDE, field, hours, months, write_netcdf
+from providers import LATITUDE, LONGITUDE, MODA, field, hours, months, write_netcdf
 
 import nepcube as nc
 from nepcube.errors import NepcubeError, SourceError, UnitError
@@ -153,7 +153,7 @@ def test_files_by_year_and_by_variable_come_together(tmp_path):
         at = slice(12 * (year - 2001), 12 * (year - 2000))
         # names in another order than the years
         write_netcdf(tmp_path / f"{k}-t.nc", months(year, year), {"t2m": t[at]})
-        write_netcdf(tmp_path / f"{9 - k}-p.nc", months(year, year), {"tp": p[at]})
+        write_netcdf(tmp_path / f"{9 - k}-p.nc", months(year, year), {"tp": p[at]}, attrs=MODA)
     ds = opened(tmp_path / "*.nc")
     assert_array_equal(ds.time.values, months(2001, 2003))
     assert_array_equal(ds.temperature.values, t)
@@ -213,14 +213,16 @@ def test_a_missing_month_is_named(tmp_path):
 
 def test_the_hour_that_closes_the_year_is_needed(tmp_path):
     stamps = hours("2003-01-01T00", "2003-12-31T23")
-    data = np.tile(np.arange(24, dtype=np.float32), 365)[:, None, None] * np.ones((1, 2, 2), np.float32)
+    # the stamp of 00 UTC closes the day before: 24 MJ, and 1 MJ an hour from there
+    running = np.tile(np.array([24, *range(1, 24)], np.float32) * 1e6, 365)
+    data = running[:, None, None] * np.ones((1, 2, 2), np.float32)
     kind = {"latitude": LATITUDE[:2], "longitude": LONGITUDE[:2]}
     path = write_netcdf(tmp_path / "a.nc", stamps, {"ssr": data}, **kind)
     incomplete(opened(path), "radiation of 2003 is incomplete", "2004-01-01 00:00 UTC", years=(2003, 2003))
-    after = write_netcdf(tmp_path / "b.nc", hours("2004-01-01T00", "2004-01-01T00"), {"ssr": data[:1] + 24}, **kind)
+    after = write_netcdf(tmp_path / "b.nc", hours("2004-01-01T00", "2004-01-01T00"), {"ssr": data[:1] + 1e6}, **kind)
     got = nc.to_annual(opened([path, after]), years=(2003, 2003)).radiation
-    # 364 days of 0 (the stamps of 00 UTC) and one of 24 J
-    assert_allclose(got.values, 24e-6, rtol=1e-12)
+    # 364 days of 24 MJ, and one of 25
+    assert_allclose(got.values, 364 * 24 + 25, rtol=1e-12)
 
 
 def test_missing_and_unknown_units_are_refused(tmp_path):
@@ -280,14 +282,14 @@ def test_latitude_may_rise_or_fall(tmp_path):
 def test_longitudes_from_0_to_360_are_wrapped(tmp_path):
     lon = np.arange(0, 360, 2.5)
     lat = np.array([50.0, 47.5, 45.0])
-    data = np.tile((lon * 10).astype(np.float32), (12, 3, 1))
+    data = np.tile((lon / 4 + 200).astype(np.float32), (12, 3, 1))
     ds = opened(write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"t2m": data}, latitude=lat, longitude=lon))
     got = ds.longitude.values
     assert_array_equal(got, np.arange(-180, 180, 2.5))
-    assert_array_equal(ds.temperature[0, 0].values, np.where(got < 0, got + 360, got) * 10)
+    assert_array_equal(ds.temperature[0, 0].values, np.where(got < 0, got + 360, got) / 4 + 200)
     part = opened(tmp_path / "a.nc", bounds=(-12.0, 45.1, 7.0, 49.0))
     assert part.longitude.values.min() > -25
-    assert_array_equal(part.temperature.sel(longitude=-2.5)[0].values, np.full(part.sizes["latitude"], 3575, "f4"))
+    assert_array_equal(part.temperature.sel(longitude=-2.5)[0].values, np.full(part.sizes["latitude"], 289.375, "f4"))
 
 
 def test_longitudes_across_greenwich_in_0_to_360(tmp_path):
@@ -343,7 +345,7 @@ def test_the_outer_edges_of_the_cells_are_covered(tmp_path):
 
 
 def test_downward_radiation_is_not_net(tmp_path):
-    path = write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"ssrd": field(12)})
+    path = write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"ssrd": field(12)}, attrs=MODA)
     refused(path, "no variable for radiation", "`ssrd` is downward", "variable: ssrd", quantity="radiation")
     refused(path, "ssrd")
     got = opened(path, quantity="radiation", variable="ssrd").radiation
@@ -353,17 +355,19 @@ def test_downward_radiation_is_not_net(tmp_path):
 
 def test_leap_years_weigh_february(tmp_path):
     data = np.zeros((24, 4, 5), np.float32)
-    data[[1, 13]] = 366.0  # February alone
-    path = write_netcdf(tmp_path / "a.nc", months(2003, 2004), {"t2m": data, "tp": data})
+    data[[1, 13]] = 1.0  # February alone
+    fields = {"t2m": 200 + 36.5 * data, "tp": 0.25 * data}
+    path = write_netcdf(tmp_path / "a.nc", months(2003, 2004), fields, attrs=MODA)
     annual = nc.to_annual(opened(path))
     # exact products and one division of whole numbers; the offset rounds once more
-    assert_allclose(annual.temperature[:, 0, 0].values + 273.15, [366 * 28 / 365, 29.0], rtol=0, atol=1e-12)
-    assert_array_equal(annual.precipitation[:, 0, 0].values, [366 * 28 * 1000.0, 366 * 29 * 1000.0])
+    want = [200 + 36.5 * 28 / 365, 200 + 36.5 * 29 / 366]
+    assert_allclose(annual.temperature[:, 0, 0].values + 273.15, want, rtol=0, atol=1e-12)
+    assert_array_equal(annual.precipitation[:, 0, 0].values, [0.25 * 28 * 1000.0, 0.25 * 29 * 1000.0])
     assert annual.precipitation.attrs["units"] == "mm year-1"
 
 
 def test_2_mm_a_day_is_730_mm_in_2001(tmp_path):
-    path = write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"tp": np.full((12, 4, 5), 0.002)})
+    path = write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"tp": np.full((12, 4, 5), 0.002)}, attrs=MODA)
     assert_allclose(nc.to_annual(opened(path)).precipitation.values, 730.0, rtol=1e-14)
 
 
@@ -388,7 +392,8 @@ def test_three_hourly_files_are_refused(tmp_path):
 
 def test_hours_and_months_together_are_refused(tmp_path):
     write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"t2m": field(12)})
-    write_netcdf(tmp_path / "b.nc", hours("2001-01-01T00", "2001-01-01T23"), {"tp": field(24)})
+    running = np.array([24, *range(1, 24)])[:, None, None] * np.full((1, 4, 5), 0.001)
+    write_netcdf(tmp_path / "b.nc", hours("2001-01-01T00", "2001-01-01T23"), {"tp": running})
     refused(tmp_path / "*.nc", "different times")
 
 

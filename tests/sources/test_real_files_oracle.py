@@ -243,8 +243,10 @@ def test_daily_statistics(real):
 
 def test_classic_netcdf_of_packed_integers(real):
     paths = [real / "era5/era5_2t_1.nc", real / "era5/era5_2t_2.nc"]
+    with pytest.raises(SourceError, match="one t2m a day may be the day's mean or one hour of it"):
+        nc.open_source("era5", paths)
     with forbid_compute():
-        ds = nc.open_source("era5-land", paths, time="day")
+        ds = nc.open_source("era5", paths, aggregate="mean")
     raw = [xr.open_dataset(p, engine="netcdf4").load() for p in paths]
     values = np.concatenate([r.t2m.values for r in raw])
     order = np.argsort((raw[0].longitude.values + 180) % 360, kind="stable")
@@ -264,8 +266,9 @@ def test_hours_of_one_file_in_the_old_layout(real):
 
 def test_noon_accumulations_are_no_monthly_means(real):
     # ERA5's hour before noon of every first of a month: neither a month nor a day
-    with pytest.raises(NepcubeError):
-        nc.to_annual(nc.open_source("era5-land", real / "era5/data_stream-oper_stepType-accum.nc"))
+    for reader_name in ("era5", "era5-land"):
+        with pytest.raises(SourceError, match=r"tp holds one hour of each month \(2014-01-01 12:00 UTC, oper\)"):
+            nc.open_source(reader_name, real / "era5/data_stream-oper_stepType-accum.nc")
 
 
 # --- CHIRPS --------------------------------------------------------------------------------------------------------
