@@ -25,9 +25,11 @@ class Interval:
     """One year, month or day, and the steps that make it.
 
     `steps` index the series; a step's value times its `factor` adds to the sum, its `weight` (in days) to what is
-    covered. `missing` are the stamps that should be there and are not.
+    covered. `missing` are the stamps that should be there and are not. `stamp` is where the value stands on the time
+    axis: a year stands at 1 January of the calendar year that it is called by, whenever it began.
     """
 
+    stamp: np.datetime64
     start: np.datetime64
     length: float
     steps: NDArray[np.int64]
@@ -37,7 +39,13 @@ class Interval:
 
 
 def plan(
-    time: NDArray[Any], aggregation: str, frequency: str, to: str, years: tuple[int, int] | None, name: str
+    time: NDArray[Any],
+    aggregation: str,
+    frequency: str,
+    to: str,
+    years: tuple[int, int] | None,
+    name: str,
+    year_start: int = 1,
 ) -> list[Interval]:
     """Say which steps make each interval, with their weights, and which are missing."""
     if _ORDER[frequency] > _ORDER[to]:
@@ -49,9 +57,8 @@ def plan(
     where = {s: k for k, s in enumerate(stamps.tolist())}
     if len(where) < stamps.size:
         raise SourceError(f"{name}: several values stand in one hour.", "Give one value a step, and the true `time:`.")
-    unit = f"datetime64[{ {'year': 'Y', 'month': 'M', 'day': 'D'}[to] }]"
     if years is not None:
-        first, end = np.datetime64(f"{years[0]}-01-01"), np.datetime64(f"{years[1] + 1}-01-01")
+        first, end = span_of(years, year_start)
     elif aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR):
         # stamps close what lies before them
         first, end = stamps[0], stamps[-1]
@@ -59,12 +66,42 @@ def plan(
             first, end = first - _HOUR, end.astype("datetime64[D]")
     else:
         first, end = stamps[0], stamps[-1] + _HOUR
+    edges, marks = _edges(first, end, to, year_start)
+    intervals = [
+        _interval(mark, a, b, where, aggregation, frequency)
+        for mark, (a, b) in zip(marks, itertools.pairwise(edges), strict=True)
+    ]
+    _require_all_used(stamps, intervals, edges, aggregation, frequency, name)
+    return intervals
+
+
+def span_of(years: tuple[int, int], year_start: int) -> tuple[np.datetime64, np.datetime64]:
+    """Give the time that some years cover, from their first moment to the first after them."""
+    edges = _starts(np.arange(years[0], years[1] + 2), year_start)
+    return edges[0], edges[-1]
+
+
+def _starts(years: NDArray[Any], year_start: int) -> NDArray[Any]:
+    # a year that begins in month m > 1 is called by the calendar year in which it ends
+    months = (years - int(year_start > 1) - 1970) * 12 + year_start - 1
+    return months.astype("datetime64[M]").astype("datetime64[h]")
+
+
+def _year_of(stamp: np.datetime64, year_start: int) -> int:
+    month = int(stamp.astype("datetime64[M]").astype(int))
+    return (month - year_start + 1) // 12 + 1970 + int(year_start > 1)
+
+
+def _edges(first: np.datetime64, end: np.datetime64, to: str, year_start: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give the edges of the intervals that cover a span, and the stamp of each interval."""
+    if to == "year":
+        years = np.arange(_year_of(first, year_start), _year_of(end.astype("datetime64[h]") - _HOUR, year_start) + 2)
+        return _starts(years, year_start), (years[:-1] - 1970).astype("datetime64[Y]").astype("datetime64[h]")
+    unit = {"month": "datetime64[M]", "day": "datetime64[D]"}[to]
     floor = end.astype(unit)
     last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1
     edges = np.arange(first.astype(unit), last + 1).astype("datetime64[h]")
-    intervals = [_interval(a, b, where, aggregation, frequency) for a, b in itertools.pairwise(edges)]
-    _require_all_used(stamps, intervals, edges, aggregation, frequency, name)
-    return intervals
+    return edges, edges[:-1]
 
 
 def _require_all_used(
@@ -89,28 +126,37 @@ def _require_all_used(
         )
 
 
-def _interval(
-    start: np.datetime64, end: np.datetime64, where: dict[Any, int], aggregation: str, frequency: str
-) -> Interval:
-    starts, ends = _expected(start, end, frequency)
+def expected(
+    start: np.datetime64, end: np.datetime64, aggregation: str, frequency: str
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Give the steps that make an interval: their starts, the stamps that they carry, and their lengths in days."""
+    starts, ends = _steps(start, end, frequency)
     days = (ends - starts) / _DAY
     if aggregation == spec.SINCE_00:
         # the value at 00 UTC closes the day before: one stamp a day is its total
         starts = np.arange(start, end, _DAY)
-        stamps, days = starts + _DAY, np.ones(starts.size)
-    elif aggregation == spec.PREVIOUS_HOUR:
-        stamps = ends
-    else:
-        stamps = starts
+        return starts, starts + _DAY, np.ones(starts.size)
+    return starts, ends if aggregation == spec.PREVIOUS_HOUR else starts, days
+
+
+def _interval(
+    mark: np.datetime64,
+    start: np.datetime64,
+    end: np.datetime64,
+    where: dict[Any, int],
+    aggregation: str,
+    frequency: str,
+) -> Interval:
+    _, stamps, days = expected(start, end, aggregation, frequency)
     there = [k for k, s in enumerate(stamps.tolist()) if s in where]
     missing = tuple(s for k, s in enumerate(stamps) if stamps[k].item() not in where)
     steps = np.array([where[stamps[k].item()] for k in there], np.int64)
     weights = days[there].astype(np.float64)
     factors = weights if aggregation in (spec.MEAN, spec.PER_DAY) else np.ones(weights.size)
-    return Interval(start, float((end - start) / _DAY), steps, factors, weights, missing)
+    return Interval(mark, start, float((end - start) / _DAY), steps, factors, weights, missing)
 
 
-def _expected(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _steps(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple[NDArray[Any], NDArray[Any]]:
     if frequency == "hour":
         starts = np.arange(start, end, _HOUR)
         return starts, starts + _HOUR
@@ -133,7 +179,7 @@ def require_complete(intervals: Sequence[Interval], min_coverage: float, to: str
     if not short:
         return
     missing = [m for i in short for m in i.missing]
-    years = sorted({int(str(i.start)[:4]) for i in short})
+    years = sorted({int(str(i.stamp)[:4]) for i in short})
     # the hour that closes a year stands in the next one
     what = listed([str(m).replace("T", " ") + ":00 UTC" for m in missing[:4]])
     more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""

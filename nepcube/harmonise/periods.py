@@ -26,7 +26,12 @@ _HOUR = np.timedelta64(1, "h")
 
 
 def to_annual(
-    ds: xr.Dataset, *, years: tuple[int, int] | None = None, min_coverage: float = 1.0, coverage: bool = False
+    ds: xr.Dataset,
+    *,
+    years: tuple[int, int] | None = None,
+    min_coverage: float = 1.0,
+    coverage: bool = False,
+    year_start: int = 1,
 ) -> xr.Dataset:
     """Make annual values: the mean temperature, the sums of precipitation and of radiation.
 
@@ -46,27 +51,37 @@ def to_annual(
     coverage : bool
         Also give ``<name>_coverage``, the share of each year's days that the files hold, dims (time,), and of hourly
         accumulations ``<name>_clipped``, the number of negative increments (which packing leaves) set to zero.
+    year_start : int
+        The month in which a year begins, 1 by default. A year that begins later is called by the calendar year in
+        which it ends: with 10, the year 2002 runs from 2001-10-01 to 2002-09-30.
 
     Returns
     -------
     xarray.Dataset
-        Dims (time, ...), time at 1 January, float64, in the cube's units (degC, mm year-1, MJ m-2 year-1); lazy on
-        lazy input. Variables that are annual already keep their values and type.
+        Dims (time, ...), time at 1 January of the year by its name, float64, in the cube's units (degC, mm year-1,
+        MJ m-2 year-1); lazy on lazy input. Variables that are annual already keep their values and type. Where a year
+        does not begin in January, the attributes ``year_start`` and ``comment`` say so.
 
     Raises
     ------
     SourceError
-        A year is incomplete and `min_coverage` does not allow it.
+        A year is incomplete and `min_coverage` does not allow it; or a year begins in another month and a variable is
+        annual already.
 
     References
     ----------
     ECMWF, ERA5-Land: data documentation, section "Accumulations".
     """
-    return _aggregate(ds, "year", years, min_coverage, coverage)
+    return _aggregate(ds, "year", years, min_coverage, coverage, year_start)
 
 
 def to_interval(
-    ds: xr.Dataset, frequency: str, *, years: tuple[int, int] | None = None, min_coverage: float = 1.0
+    ds: xr.Dataset,
+    frequency: str,
+    *,
+    years: tuple[int, int] | None = None,
+    min_coverage: float = 1.0,
+    year_start: int = 1,
 ) -> xr.Dataset:
     """Make monthly or daily values: means in degC, amounts in mm and MJ m-2.
 
@@ -75,7 +90,7 @@ def to_interval(
     ds : xarray.Dataset
         As `open_source` gives it.
     frequency : {"month", "day"}
-    years, min_coverage
+    years, min_coverage, year_start
         As in `to_annual`; completeness is asked of each interval. Without `years`, the span of the series: of hourly
         accumulations those days whose closing 00 UTC value is there.
 
@@ -89,7 +104,7 @@ def to_interval(
     SourceError
         The series is coarser than `frequency`, or incomplete.
     """
-    return _aggregate(ds, frequency, years, min_coverage, False)
+    return _aggregate(ds, frequency, years, min_coverage, False, year_start)
 
 
 def hourly_increments(values: xr.DataArray) -> xr.DataArray:
@@ -124,13 +139,16 @@ def _hours(time: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _aggregate(
-    ds: xr.Dataset, to: str, years: tuple[int, int] | None, min_coverage: float, coverage: bool
+    ds: xr.Dataset, to: str, years: tuple[int, int] | None, min_coverage: float, coverage: bool, year_start: int
 ) -> xr.Dataset:
     import xarray as xr
 
+    if year_start not in range(1, 13):
+        raise SpecError(f"A year cannot begin in month {year_start!r}.", "Give a month from 1 to 12.")
     out: dict[str, Any] = {}
     for name, var in ds.data_vars.items():
         if var.attrs.get("frequency") == "year" and to == "year":
+            _require_calendar_years(var, year_start)
             out[str(name)] = _pass_years(var, years)
             continue
         if "aggregation" not in var.attrs or "frequency" not in var.attrs:
@@ -138,9 +156,11 @@ def _aggregate(
                 f"{name}: the attributes `aggregation` and `frequency` are missing.",
                 "Open the files with open_source, or set them as nepcube.sources.protocol describes.",
             )
-        intervals = plan(var["time"].values, var.attrs["aggregation"], var.attrs["frequency"], to, years, str(name))
+        aggregation, frequency = var.attrs["aggregation"], var.attrs["frequency"]
+        intervals = plan(var["time"].values, aggregation, frequency, to, years, str(name), year_start)
         require_complete(intervals, min_coverage, to, str(name), var.attrs.get("product", ""))
-        out[str(name)], clipped = _apply(var, str(name), intervals, to, min_coverage)
+        value, clipped = _apply(var, str(name), intervals, to, min_coverage)
+        out[str(name)] = _said(value, intervals, year_start) if to == "year" else value
         if coverage and clipped is not None:
             attrs = {"long_name": f"negative increments of {name} that were set to zero", "units": "1"}
             out[f"{name}_clipped"] = xr.DataArray(clipped, {"time": out[str(name)]["time"]}, ("time",), attrs=attrs)
@@ -149,6 +169,24 @@ def _aggregate(
             attrs = {"long_name": f"share of the {to}'s days that the files of {name} hold", "units": "1"}
             out[f"{name}_coverage"] = xr.DataArray(share, {"time": out[str(name)]["time"]}, ("time",), attrs=attrs)
     return xr.Dataset(out, attrs=ds.attrs)
+
+
+def _said(value: xr.DataArray, intervals: Sequence[Interval], year_start: int) -> xr.DataArray:
+    if year_start == 1 or not intervals:
+        return value
+    last = intervals[-1]
+    end = (last.start + np.timedelta64(round(last.length), "D") - _DAY).astype("datetime64[D]")
+    comment = f"a year begins in month {year_start}: {str(last.stamp)[:4]} is {str(last.start)[:10]} to {end}"
+    return value.assign_attrs(year_start=year_start, comment=comment)
+
+
+def _require_calendar_years(var: xr.DataArray, year_start: int) -> None:
+    if year_start != 1:
+        raise SourceError(
+            f"{var.attrs.get('product', var.name)}: {var.name} is annual: no years that begin in month {year_start} "
+            "can be made of it.",
+            "Give monthly or finer files, or leave `year_start` at 1.",
+        )
 
 
 def _pass_years(var: xr.DataArray, years: tuple[int, int] | None) -> xr.DataArray:
@@ -211,7 +249,7 @@ def _apply(
         data = da.stack(pieces)
         clipped = da.stack(counts) if clip else None
     unit = {"year": f"{target} year-1", "month": target, "day": target}[to] if aggregation != spec.MEAN else target
-    starts = np.array([i.start for i in intervals], "datetime64[ns]")
+    starts = np.array([i.stamp for i in intervals], "datetime64[ns]")
     attrs = {k: v for k, v in var.attrs.items() if k not in ("units", "aggregation", "frequency", "long_name")}
     attrs |= {
         "units": unit,
