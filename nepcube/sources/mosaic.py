@@ -1,48 +1,62 @@
-"""Tiles of one sinusoidal grid as one array in its native index space, decoded where it is read."""
+"""Rectangles of cells from many files as one lazy array in the index space of their lattice."""
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nepcube import spec
-from nepcube.sources import files, hdf4
+from nepcube.sources import coding, files, hdf4, hdf5eos, rasters
+from nepcube.sources.coding import Coding
+from nepcube.sources.lattice import Rectangle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TIFF_LOCK = threading.Lock()
-FIELD, QC_FIELD = "Npp_500m", "Npp_QC_500m"
-VALID = (-30000, 32700)
-FIRST_CODE = 32761
+
+@dataclass(frozen=True)
+class Layer:
+    """One field of one year in a file.
+
+    Attributes
+    ----------
+    path : str
+    name : str
+        The name of an HDF4 field, or the place of an HDF5 dataset; nothing for a raster.
+    index : int
+        The band of a raster (from 1), or the step of a dataset that has a time axis (from 0); -1 where there is none.
+    coding : Coding
+    """
+
+    path: str
+    name: str = ""
+    index: int = -1
+    coding: Coding = field(default_factory=Coding)
+
+    def read(self, window: tuple[slice, slice]) -> NDArray[Any]:
+        """Read a window as the numbers that the file holds."""
+        return read_window(self.path, self.name, window, index=self.index)
 
 
-@lru_cache(maxsize=1)
-def _tables() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    # value and flag of each of the 65,536 integers; the codes are masked before anything is scaled
-    raw = np.arange(-32768, 32768)
-    flag = np.zeros(raw.size, np.uint8)
-    flag[(raw < VALID[0]) | (raw > VALID[1])] = 8
-    for code in range(1, 8):
-        flag[raw == FIRST_CODE + code - 1] = code
-    value = (raw.astype(np.float32) / np.float32(10)).astype(np.float32)
-    value[flag != 0] = np.nan
-    return value, flag
+@dataclass(frozen=True)
+class Part:
+    """The cells that one file gives of one year, counted from the corner of the mosaic."""
+
+    at: Rectangle
+    npp: Layer
+    quality: Layer | None = None
 
 
 class MosaicArray:
-    """A lazy (time, y, x) array over a table of tiles.
+    """A lazy (time, y, x) array over a table of parts.
 
     Parameters
     ----------
     table : dict
-        ``(time, tile row, tile column) -> (path, path of the quality field or None)``; absent tiles are not covered.
+        The parts of each step along time; cells that no part covers are not covered.
     shape : tuple of int
-    pixels : int
-        Pixels of a tile a side.
     quantity : {"npp", "npp_flag"}
     max_qc : int, optional
         Cells with a larger percentage of filled days are rejected.
@@ -54,9 +68,8 @@ class MosaicArray:
 
     def __init__(
         self,
-        table: dict[tuple[int, int, int], tuple[str, str | None]],
+        table: dict[int, tuple[Part, ...]],
         shape: tuple[int, int, int],
-        pixels: int,
         quantity: str,
         max_qc: int | None,
         barren_is_zero: bool,
@@ -65,7 +78,6 @@ class MosaicArray:
         self.shape = shape
         self.ndim = 3
         self.dtype = self.dtypes[quantity]
-        self.pixels = pixels
         self.quantity = quantity
         self.max_qc = max_qc
         self.barren_is_zero = barren_is_zero
@@ -74,55 +86,38 @@ class MosaicArray:
         (steps, rows, columns), take = files.windows_of(key, self.shape)
         fill: Any = np.nan if self.quantity == "npp" else spec.NOT_COVERED
         out = np.full((len(steps), len(rows), len(columns)), fill, self.dtype)
-        for k, step in enumerate(steps):
-            self._fill(out[k], step, rows, columns)
+        if rows and columns:
+            for k, step in enumerate(steps):
+                for part in self.table.get(step, ()):
+                    self._fill(out[k], part, rows, columns)
         return out[take]
 
-    def _fill(self, out: NDArray[Any], step: int, rows: range, columns: range) -> None:
-        n = self.pixels
-        if not rows or not columns:
+    def _fill(self, out: NDArray[Any], part: Part, rows: range, columns: range) -> None:
+        at = part.at
+        r0, r1 = max(rows[0], at.row), min(rows[-1] + 1, at.row + at.rows)
+        c0, c1 = max(columns[0], at.column), min(columns[-1] + 1, at.column + at.columns)
+        if r0 >= r1 or c0 >= c1:
             return
-        for i in range(rows[0] // n, rows[-1] // n + 1):
-            for j in range(columns[0] // n, columns[-1] // n + 1):
-                where = self.table.get((step, i, j))
-                if where is None:
-                    continue
-                r0, r1 = max(rows[0], i * n), min(rows[-1] + 1, (i + 1) * n)
-                c0, c1 = max(columns[0], j * n), min(columns[-1] + 1, (j + 1) * n)
-                window = (slice(r0 - i * n, r1 - i * n), slice(c0 - j * n, c1 - j * n))
-                target = (slice(r0 - rows[0], r1 - rows[0]), slice(c0 - columns[0], c1 - columns[0]))
-                out[target] = self._decode(where, window)
+        window = (slice(r0 - at.row, r1 - at.row), slice(c0 - at.column, c1 - at.column))
+        target = (slice(r0 - rows[0], r1 - rows[0]), slice(c0 - columns[0], c1 - columns[0]))
+        out[target] = self._decode(part, window)
 
-    def _decode(self, where: tuple[str, str | None], window: tuple[slice, slice]) -> NDArray[Any]:
-        path, qc_path = where
-        values, flags = _tables()
-        index = read_window(path, FIELD, window).astype(np.int32) + 32768
-        flag = flags[index]
-        if qc_path is not None and self.max_qc is not None:
-            qc = read_window(qc_path, QC_FIELD, window)
-            flag[(flag == 0) & (qc > self.max_qc)] = 9
+    def _decode(self, part: Part, window: tuple[slice, slice]) -> NDArray[Any]:
+        raw = coding.to_raw(part.npp.read(window), part.npp.coding, part.npp.path)
+        quality = None
+        if part.quality is not None and self.max_qc is not None:
+            quality = part.quality.read(window)
+        flag, odd = coding.flags_of(raw, quality, self.max_qc)
         if self.quantity == "npp_flag":
             return flag
-        value = values[index]
-        value[flag != 0] = np.nan
-        if self.barren_is_zero:
-            value[flag == spec.BARREN] = 0.0
-        return value
+        return coding.values_of(raw, flag, odd, self.barren_is_zero)
 
 
-def read_window(path: str, field: str, window: tuple[slice, slice]) -> NDArray[Any]:
-    """Read a window of one field of a tile as the integers that the file holds."""
-    if files.kind(path) == "HDF4":
+def read_window(path: str, field: str, window: tuple[slice, slice], *, index: int = -1) -> NDArray[Any]:
+    """Read a window of one field of a file as the numbers that it holds; see `Layer`."""
+    kind = files.kind(path)
+    if kind == "HDF4":
         return hdf4.read_field(path, field)[window]
-    import rasterio
-    from rasterio.errors import RasterioIOError
-    from rasterio.windows import Window
-
-    rows, columns = window
-    try:
-        with _TIFF_LOCK, rasterio.open(path) as file:
-            shape = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-            out: NDArray[Any] = file.read(1, window=shape)
-            return out
-    except RasterioIOError as error:
-        raise files.damaged(path, error) from None
+    if kind == "HDF5":
+        return hdf5eos.read_window(path, field, window if index < 0 else (index, *window))
+    return rasters.read_window(path, max(index, 1), window)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GROUP = "nepcube.sources"
 _OURS = {
     "mod17a3hgf": "nepcube.sources.mod17a3hgf:Mod17A3HGF",
+    "vnp17a3hgf": "nepcube.sources.vnp17a3hgf:Vnp17A3HGF",
     "era5-land": "nepcube.sources.era5_land:Era5Land",
     "era5": "nepcube.sources.era5:Era5",
     "chirps": "nepcube.sources.chirps:Chirps",
