@@ -88,9 +88,9 @@ def _from_scaled(numbers: NDArray[Any], coding: Coding, path: str) -> NDArray[np
         hidden |= numbers == numbers.dtype.type(coding.nodata)
     raw = np.where(hidden, FILL, numbers.astype(np.float64) * _PER_UNIT[str(coding.units)])
     whole = np.rint(raw)
+    good = np.abs(whole) <= FILL
     # float32 keeps seven digits, and the export multiplies once or twice
-    good = np.abs(raw - whole) <= 1e-3 + 5e-7 * np.abs(raw)
-    good &= np.abs(whole) <= FILL
+    good[good] = np.abs(raw[good] - whole[good]) <= 1e-3 + 5e-7 * np.abs(raw[good])
     if not good.all():
         first = float(numbers[~good].flat[0])
         raise SourceError(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.sources.files import damaged, require
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEPT = Kept(8)
+# bytes of each type of a tag's value, and how `struct` calls the whole numbers
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ def read_header(path: str) -> TiffHeader:
 
     # GDAL's faults arrive as several classes, and damaged text or projections as ValueErrors
     try:
+        _require_whole(path)
         with rasterio.open(path, driver="GTiff") as file:
-            _require_whole(file, path)
             transform, wkt = file.transform, file.crs.to_wkt() if file.crs else ""
             rows, columns = file.shape
             header = TiffHeader(
@@ -84,21 +88,57 @@ def _with(header: TiffHeader, foot: Footprint | None, crs: str) -> TiffHeader:
     return TiffHeader(foot, crs, header.dtypes, header.nodata, header.names, header.scales, header.offsets)
 
 
-def _require_whole(file: Any, path: str) -> None:
-    # where GDAL finds no block, or none of a size, it gives nodata without a word
+def _directories(path: str) -> list[dict[int, list[int]]]:
+    # the tags of whole numbers of each directory; extents of all values are checked, since GDAL leaves a tag out with
+    # a warning where its value is cut off (TIFF 6.0, section 2; BigTIFF)
     size = os.path.getsize(path)
-    interleaved = str(file.interleaving.value if file.interleaving else "").upper() == "PIXEL"
-    for band in range(1, 2 if interleaved else file.count + 1):
-        height, width = file.block_shapes[band - 1]
-        for y in range(-(-file.height // height)):
-            for x in range(-(-file.width // width)):
-                offset, length = (
-                    file.get_tag_item(f"BLOCK_{k}_{x}_{y}", "TIFF", bidx=band) for k in ("OFFSET", "SIZE")
-                )
-                if offset is None or length is None or int(length) <= 0:
-                    raise damaged(path, EOFError(f"block {x}, {y} of band {band} holds nothing"))
-                if int(offset) + int(length) > size:
-                    raise damaged(path, EOFError(f"{int(offset) + int(length) - size} bytes are missing at its end"))
+    out: list[dict[int, list[int]]] = []
+    with open(path, "rb") as file:
+        head = file.read(16)
+        order = "<" if head[:2] == b"II" else ">"
+        big = head[2:4] in (b"+\0", b"\0+")
+        entry, word, step = (f"{order}HHQ8s", f"{order}Q", 20) if big else (f"{order}HHI4s", f"{order}I", 12)
+        at, seen = struct.unpack_from(word, head, 8 if big else 4)[0], set[int]()
+        while at and at not in seen:
+            seen.add(at)
+            count = struct.unpack(order + ("Q" if big else "H"), _take(file, at, 8 if big else 2, size))[0]
+            table = _take(file, at + (8 if big else 2), count * step + struct.calcsize(word), size)
+            tags: dict[int, list[int]] = {}
+            for tag, kind, number, value in struct.iter_unpack(entry, table[: count * step]):
+                length = _SIZES.get(kind, 1) * number
+                if length > len(value):
+                    value = _take(file, struct.unpack(word, value)[0], length, size)
+                if kind in _WHOLE:
+                    tags[tag] = list(struct.unpack(f"{order}{number}{_WHOLE[kind]}", value[:length]))
+            out.append(tags)
+            at = struct.unpack(word, table[count * step :])[0]
+    return out
+
+
+def _take(file: BinaryIO, at: int, length: int, size: int) -> bytes:
+    if at + length > size:
+        raise EOFError(f"{at + length - size} bytes are missing at its end")
+    file.seek(at)
+    return file.read(length)
+
+
+def _require_whole(path: str) -> None:
+    # where GDAL finds no block, or none of a size, it gives nodata without a word
+    tags = _directories(path)[0]
+    offsets, sizes = (tags.get(tiled, tags.get(striped, [])) for tiled, striped in ((324, 273), (325, 279)))
+    width, height = tags[256][0], tags[257][0]
+    across, down = tags.get(322, [width])[0], tags.get(323, tags.get(278, [height]))[0]
+    planes = tags.get(277, [1])[0] if tags.get(284, [1])[0] == 2 else 1
+    wanted = -(-width // across) * -(-height // down) * planes
+    if len(offsets) != wanted or len(sizes) != wanted:
+        raise ValueError(f"it has {min(len(offsets), len(sizes))} of {wanted} blocks")
+    end, size = 0, os.path.getsize(path)
+    for offset, length in sorted(zip(offsets, sizes, strict=True)):
+        if length <= 0 or offset < end:
+            raise ValueError(f"the block at byte {offset} is not one")
+        end = offset + length
+    if end > size:
+        raise EOFError(f"{end - size} bytes are missing at its end")
 
 
 def read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[Any]:
