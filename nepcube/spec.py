@@ -124,7 +124,7 @@ PREVIOUS_HOUR = "accumulated_previous_hour"  # ERA5 hourly: the total of the hou
 YEARLY = "yearly"  # already a year
 
 AGGREGATIONS = (MEAN, AMOUNT, PER_DAY, SINCE_00, PREVIOUS_HOUR, YEARLY)
-FREQUENCIES = ("hour", "day", "pentad", "month", "year")
+FREQUENCIES = ("hour", "day", "pentad", "dekad", "month", "year")
 
 # colours that a reader with any colour vision can tell apart; shared by map, bar and table
 SLOPE_LABELS = ("markedly worse", "slightly worse", "basically stable", "slightly better", "markedly better")

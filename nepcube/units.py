@@ -52,6 +52,8 @@ _SPELLINGS = {
     "mm/month": "mm month-1",
     "mm pentad-1": "mm pentad-1",
     "mm/pentad": "mm pentad-1",
+    "mm dekad-1": "mm dekad-1",
+    "mm/dekad": "mm dekad-1",
     "mm year-1": "mm year-1",
     "mm/year": "mm year-1",
     "mm yr-1": "mm year-1",

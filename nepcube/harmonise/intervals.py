@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _DAY = np.timedelta64(1, "D")
 _HOUR = np.timedelta64(1, "h")
-_ORDER = {"hour": 0, "day": 1, "pentad": 2, "month": 3, "year": 4}
+_ORDER = {"hour": 0, "day": 1, "pentad": 2, "dekad": 3, "month": 4, "year": 5}
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,14 @@ def _steps(start: np.datetime64, end: np.datetime64, frequency: str) -> tuple[ND
     if frequency == "day":
         starts = np.arange(start, end, _DAY)
         return starts, starts + _DAY
-    if frequency in ("month", "pentad"):
+    if frequency in ("month", "dekad", "pentad"):
         months = np.arange(start.astype("datetime64[M]"), end.astype("datetime64[M]") + 1)
         first = months[:-1].astype("datetime64[h]")
         if frequency == "month":
             return first, months[1:].astype("datetime64[h]")
-        # six pentads a month; the last takes what remains
-        starts = np.concatenate([m + k * 5 * _DAY for m in first for k in range(6)], axis=None)
+        # six pentads or three dekads a month; the last takes what remains
+        n, length = (6, 5) if frequency == "pentad" else (3, 10)
+        starts = np.concatenate([m + k * length * _DAY for m in first for k in range(n)], axis=None)
         return starts, np.append(starts[1:], end)
     raise SpecError(f"The frequency {frequency!r} is not known.", f"Use one of {', '.join(spec.FREQUENCIES)}.")
 

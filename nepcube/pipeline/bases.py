@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _CELLS = 20_000
 _FREQUENCY = {"annual": "year", "monthly": "month", "daily": "day"}
 _ALLOWS = {
-    "annual": {"hour", "day", "pentad", "month", "year"},
-    "monthly": {"hour", "day", "pentad", "month"},
+    "annual": {"hour", "day", "pentad", "dekad", "month", "year"},
+    "monthly": {"hour", "day", "pentad", "dekad", "month"},
     "daily": {"hour", "day"},
 }
 

@@ -75,8 +75,8 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
         try:
             request = request_of(recipe, quantity, source, grid)
             reader = sources.reader(source.reader)
-            granules = reader.inspect(request).granules
-            native = reader.open(request)
+            granules = sources.inspected(reader, request).granules
+            native = sources.opened(reader, request)
             _require_usable(native, quantity, source, recipe, grid)
             out.append(Found(quantity, source.reader, granules, None, _tiles_note(reader, granules, grid)))
         except NepcubeError as error:
@@ -117,7 +117,7 @@ def open_native(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> xr.Datas
     """Open one source on its native grid, lazy, and refuse what does not cover the grid and the years."""
     source = recipe.sources.readers()[quantity]
     reader = sources.reader(source.reader)
-    native = reader.open(request_of(recipe, quantity, source, grid))
+    native = sources.opened(reader, request_of(recipe, quantity, source, grid))
     _require_usable(native, quantity, source, recipe, grid)
     return native
 
@@ -133,7 +133,7 @@ def _require_usable(
 
 
 def _require_tiles(native: xr.Dataset, recipe: recipes.Recipe, grid: GeoBox) -> None:
-    if "y" not in native.dims:
+    if "y" not in native.dims or "inusoidal" not in _crs(native):
         return
     y, x = native["y"].values, native["x"].values
     res = abs(float(y[1] - y[0]))

@@ -43,7 +43,7 @@ class ReaderSource(Model):
     resampling: Literal["nearest", "bilinear"] = "nearest"
     variable: str | None = None
     units: str | None = None
-    time: Literal["hour", "day", "pentad", "month", "year"] | None = None
+    time: Literal["hour", "day", "pentad", "dekad", "month", "year"] | None = None
     aggregate: Literal["mean", "amount", "per_day", "accumulated_since_00utc", "accumulated_previous_hour"] | None = (
         None
     )

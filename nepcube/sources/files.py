@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,17 +24,26 @@ _MAGIC = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip file"),
 )
+GZIPPED_TIFF = "a gzipped TIFF"
+_ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 _WAYS_OUT = {
     "an HTML page": "The download failed and a login or error page was saved under the file's name: download it again.",
     "a ZIP archive": "Unpack it first: the Climate Data Store delivers several files in one ZIP.",
     "a gzip file": "Unpack it first (gunzip).",
+    GZIPPED_TIFF: "Unpack it first (gunzip).",
+    "a URL": "Download it first: stores that end with .zarr and GeoTIFFs are read by their URL, other files are not.",
     "empty": "The download failed: download it again.",
     "GRIB": "Ask for NetCDF, or convert it; GRIB is not read by this version.",
 }
 
 
+def is_url(path: str) -> bool:
+    """Tell whether a path is a URL (``s3://…``, ``https://…``)."""
+    return "://" in path
+
+
 def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Give the files that some paths and patterns name, sorted, each once.
+    """Give the files that some paths and patterns name, sorted, each once; URLs stay as they are.
 
     Raises
     ------
@@ -41,22 +51,42 @@ def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
         A pattern matches nothing.
     """
     patterns: Iterable[str | os.PathLike[str]] = [paths] if isinstance(paths, str | os.PathLike) else paths
-    found: set[str] = set()
+    found: dict[str, str] = {}
+    empty = []
     for pattern in (os.fspath(p) for p in patterns):
-        here = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p) or p.endswith(".zarr")]
+        here = [pattern] if is_url(pattern) else _matches(pattern)
         if not here:
-            raise SourceError(
-                f"{pattern}: no file matches.",
-                "Check the path (it is relative to the recipe) and that the download is complete.",
-            )
-        found.update(here)
-    return tuple(sorted(found))
+            empty.append(pattern)
+        for path in here:
+            # one file under two spellings is one file
+            found.setdefault(path if is_url(path) else os.path.abspath(path), path)
+    if empty or not found:
+        raise SourceError(
+            f"{', '.join(empty) or 'No path is given'}: no file matches.",
+            "Check the path (it is relative to the recipe) and that the download is complete.",
+        )
+    return tuple(sorted(found.values()))
+
+
+def _matches(pattern: str) -> list[str]:
+    # a name may hold the signs of a pattern
+    here = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+    return [p for p in here if os.path.isfile(p) or kind(p) == "Zarr" or p.rstrip(os.sep).endswith(".zarr")]
+
+
+def size(path: str) -> int:
+    """Give the bytes of a file or of a folder; 0 of a URL, which is not asked."""
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
 
 def kind(path: str) -> str:
     """Tell what a file is: ``"HDF4"``, ``"HDF5"``, ``"NetCDF classic"``, ``"TIFF"``, … or ``"unknown"``."""
+    if is_url(path):
+        return _kind_of_url(path)
     if Path(path).is_dir():
-        return "Zarr" if (Path(path) / "zarr.json").exists() or (Path(path) / ".zgroup").exists() else "a folder"
+        return "Zarr" if any((Path(path) / name).exists() for name in _ZARR) else "a folder"
     try:
         with open(path, "rb") as file:
             head = file.read(512)
@@ -66,11 +96,27 @@ def kind(path: str) -> str:
         return "empty"
     for magic, name in _MAGIC:
         if head.startswith(magic):
-            return name
+            return _kind_in_gzip(head) if name == "a gzip file" else name
     text = head.lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html", b"<?xml")) or b"<html" in text:
         return "an HTML page"
     return "unknown"
+
+
+def _kind_of_url(url: str) -> str:
+    # nothing is fetched to tell
+    name = url.split("?")[0].rstrip("/").lower()
+    if name.endswith(".zarr"):
+        return "Zarr"
+    return "TIFF" if name.endswith((".tif", ".tiff", ".cog")) else "a URL"
+
+
+def _kind_in_gzip(head: bytes) -> str:
+    try:
+        inside = zlib.decompressobj(wbits=31).decompress(head, 16)
+    except zlib.error:
+        return "a gzip file"
+    return GZIPPED_TIFF if any(inside.startswith(m) for m, name in _MAGIC if name == "TIFF") else "a gzip file"
 
 
 def require(path: str, *wanted: str) -> str:
@@ -119,4 +165,6 @@ def windows_of(
 def damaged(path: str, error: BaseException) -> SourceError:
     """Make the error for a file that has the right first bytes and cannot be read."""
     reason = " ".join(str(error).split())[:160] or type(error).__name__
+    if isinstance(error, SourceError):
+        return error
     return SourceError(f"{path}: the file is damaged or cut off ({reason}).", "Download it again.")

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from nepcube.errors import SourceError
+from nepcube.sources.contract import opened
 from nepcube.sources.files import expand
 from nepcube.sources.protocol import Bounds, Request, Source
 
@@ -136,4 +137,4 @@ def open_source(
         mixed_versions=mixed_versions,
         nodata=nodata,
     )
-    return source.open(request)
+    return opened(source, request)

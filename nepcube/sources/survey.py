@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from nepcube.errors import NepcubeError
 from nepcube.sources.protocol import Finding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 _THREADS = 8
@@ -48,3 +53,27 @@ def survey(paths: Sequence[str], look: Callable[[str], T]) -> tuple[list[T], lis
 def broken(path: str, error: NepcubeError) -> Finding:
     """Make the finding of a file that cannot be used."""
     return Finding("broken", path, error.what.removeprefix(f"{path}: "), error.way_out)
+
+
+def overlaps(held: Sequence[tuple[str, NDArray[Any]]]) -> list[Finding]:
+    """Find the files that hold a time which one before them holds too."""
+    seen: dict[Any, str] = {}
+    out = []
+    for path, time in held:
+        twice: dict[str, list[Any]] = {}
+        for stamp in time.astype("datetime64[ns]").tolist():
+            if stamp in seen:
+                twice.setdefault(seen[stamp], []).append(stamp)
+            else:
+                seen[stamp] = path
+        for other, which in twice.items():
+            first = str(np.datetime64(min(which), "ns"))[:10]
+            out.append(
+                Finding(
+                    "overlaps",
+                    path,
+                    f"holds {len(which)} time(s) that {os.path.basename(other)} holds too, such as {first}",
+                    "Keep one of the two files, unless their values are equal.",
+                )
+            )
+    return out

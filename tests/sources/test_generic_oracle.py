@@ -117,7 +117,7 @@ def test_the_step_is_asked_for(tmp_path, data):
         path,
         "precipitation",
         f"{path}: the step of pre cannot be told from its 1 time(s).\n"
-        "Say it with `time:` (hour, day, pentad, month or year).",
+        "Say it with `time:` (hour, day, pentad, dekad, month or year).",
         aggregate="amount",
     )
     got = opened(path, "precipitation", time="year").precipitation
@@ -126,6 +126,7 @@ def test_the_step_is_asked_for(tmp_path, data):
 
 def test_annual_netcdf_is_recognised(tmp_path, data):
     stamps = np.array([f"{y}-01-01" for y in range(2001, 2013)], "datetime64[ns]")
+    data = data / np.float32(128)
     path = write_netcdf(tmp_path / "a.nc", stamps, {"npp": data}, units={"npp": "kgC m-2 yr-1"})
     got = opened(path, "npp")
     assert (got.npp.attrs["units"], got.npp.attrs["aggregation"]) == ("kg m-2 year-1", "yearly")
@@ -151,8 +152,8 @@ def test_zarr_without_our_dimensions_is_refused(tmp_path, data):
     refused(
         tmp_path / "a.zarr",
         "precipitation",
-        f"{tmp_path / 'a.zarr'}: dimensions time, latitude and longitude are needed (found: time, y, x).\n"
-        "Rename them first.",
+        f"{tmp_path / 'a.zarr'}: which variable is precipitation? (found: none on a grid, but pre, time)\n"
+        "Say it with `variable:`.",
     )
 
 
@@ -182,14 +183,22 @@ def test_a_geotiff_without_unit_or_year_is_refused(tmp_path, data):
         "Say the unit in the recipe (`units: ...` beside the source) if you know it for certain.",
         error=UnitError,
     )
-    for name, bands in (("npp.tif", 1), ("npp_2001.tif", 2)):
-        path = write_geotiff(tmp_path / name, data[:bands], west=95.95, north=34.35, step=0.1)
-        refused(
-            path,
-            "npp",
-            f"{path}: a GeoTIFF needs one band and the year in its name.\nRename it, such as npp_2001.tif.",
-            units="gC m-2 yr-1",
-        )
+    path = write_geotiff(tmp_path / "npp.tif", data[0], west=95.95, north=34.35, step=0.1)
+    refused(
+        path,
+        "npp",
+        f"{path}: no date in its name or in that of its band.\n"
+        "Rename it, such as npp_2001.tif, npp_2001-01.tif or npp_2001-01-31.tif.",
+        units="gC m-2 yr-1",
+    )
+    path = write_geotiff(tmp_path / "npp_2001.tif", data[:2], west=95.95, north=34.35, step=0.1, names=["2001", "b"])
+    refused(
+        path,
+        "npp",
+        f"{path}: 2 bands, and no date in the name of band 2 (b).\n"
+        "Name each band by its date, such as npp_2001, or give one file a step.",
+        units="gC m-2 yr-1",
+    )
 
 
 def test_scale_and_offset_of_a_geotiff_are_applied(tmp_path):
@@ -226,7 +235,7 @@ def test_unknown_files_are_refused(tmp_path):
     refused(
         path,
         "npp",
-        f"{path}: is of no known format, not HDF5 or NetCDF classic or TIFF or Zarr.\n"
+        f"{path}: is of no known format, not HDF5 or NetCDF classic or TIFF or Zarr or a gzipped TIFF.\n"
         "Check that the file is what its name says, and download it again if not.",
     )
 
