@@ -19,8 +19,12 @@ from nepcube.errors import NepcubeError, RecipeError
 from nepcube.execute import Stopped, stopping
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nepcube.pipeline import Options
     from nepcube.pipeline.checking import Checked
+
+_MOST_FINDINGS = 200
 
 app = typer.Typer(
     name="nepcube",
@@ -160,6 +164,7 @@ def check_command(
 
 def _tell(checked: Checked) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     # a table in a file is not folded to the width of a terminal that is not there
@@ -196,16 +201,32 @@ def _tell(checked: Checked) -> None:
                 _size(sum(x.bytes for x in g)) if g else "-",
                 min((x.start for x in g), default="-"),
                 max((x.end for x in g), default="-"),
-                ("; ".join(held[:4]) + more) if g else "missing or unusable",
+                escape(("; ".join(held[:4]) + more) if g else "missing or unusable"),
             )
         console.print(table)
-        for f in checked.found:
-            if f.note:
-                console.print(f"{f.quantity}: {f.note}", markup=False)
+        findings = [(f, x) for f in checked.found for x in f.findings]
+        if findings:
+            _tell_findings(console, findings)
     for fault in checked.faults:
         _print_fault(fault)
     if not checked.ok:
         raise typer.Exit(2)
+
+
+def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("source", "state", "which", "what"):
+        table.add_column(column, overflow="fold")
+    order = ("broken", "mixed", "overlaps", "missing", "note")
+    told = sorted(findings, key=lambda pair: order.index(pair[1].state) if pair[1].state in order else len(order))
+    for found, finding in told[:_MOST_FINDINGS]:
+        table.add_row(*map(escape, (found.quantity, finding.state, finding.which, finding.what)))
+    console.print(table)
+    if len(told) > _MOST_FINDINGS:
+        console.print(f"... and {len(told) - _MOST_FINDINGS} more", markup=False)
 
 
 def _size(n: float) -> str:

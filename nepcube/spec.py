@@ -108,6 +108,8 @@ CUBE: dict[str, Variable] = {
 }
 NPP_FLAG = Variable("npp_flag", "why a cell of a year has no net primary productivity", "1", dtype="uint8")
 
+ELEVATION = Variable("elevation", "mean height of the cell", "m", standard_name="surface_altitude")
+
 INPUTS = ("npp", "temperature", "precipitation", "radiation")
 CLIMATE = ("temperature", "precipitation", "radiation")
 

@@ -1,7 +1,23 @@
 """Native series to annual (or monthly, daily) values, and native grids to the target grid."""
 
+from nepcube.harmonise.elevation import correct_for_elevation, surface_height
 from nepcube.harmonise.missing import gaps
+from nepcube.harmonise.overlaps import covers, is_finer
 from nepcube.harmonise.periods import hourly_increments, to_annual, to_interval
 from nepcube.harmonise.resampling import regrid, regrid_window
+from nepcube.harmonise.years import year_comment, years_of
 
-__all__ = ["gaps", "hourly_increments", "regrid", "regrid_window", "to_annual", "to_interval"]
+__all__ = [
+    "correct_for_elevation",
+    "covers",
+    "gaps",
+    "hourly_increments",
+    "is_finer",
+    "regrid",
+    "regrid_window",
+    "surface_height",
+    "to_annual",
+    "to_interval",
+    "year_comment",
+    "years_of",
+]

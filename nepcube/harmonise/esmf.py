@@ -24,7 +24,7 @@ import numpy as np
 
 from nepcube.errors import GridError
 from nepcube.grid import Window
-from nepcube.harmonise.positions import Lattice, extent, positions
+from nepcube.harmonise.positions import Lattice, positions, reach, within
 from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -162,16 +162,7 @@ def _fitting(source: Lattice, grid: GeoBox, window: Window, method: str) -> list
 
 
 def _needed(source: Lattice, grid: GeoBox, window: Window, method: str) -> tuple[slice, slice] | None:
-    if method != "conservative":
-        found = extent(source, grid, window, MARGIN)
-    else:
-        # the cells' corners, which are the centres of a grid that is moved by half a cell
-        from affine import Affine
-        from odc.geo.geobox import GeoBox
-
-        (rows, columns), a = grid.shape, grid.affine
-        corners = GeoBox((rows + 1, columns + 1), Affine(a.a, 0, a.c - a.a / 2, 0, a.e, a.f - a.e / 2), grid.crs)
-        found = extent(source, corners, Window(window.y0, window.y1 + 1, window.x0, window.x1 + 1), MARGIN)
+    found = within(source, *reach(source, grid, window, MARGIN))
     if found is None:
         return None
     return _two(found[0], source.rows, "row"), _two(found[1], source.columns, "column")

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nepcube.errors import GridError
 from nepcube.grid import Window, edges, is_geographic
-from nepcube.harmonise.positions import Lattice, locate, project, sphere
+from nepcube.harmonise.positions import Lattice, locate, project, reach, sphere
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
@@ -146,29 +147,44 @@ def membership(source: Lattice, grid: GeoBox, window: Window, rows: range, colum
     return Membership(np.ascontiguousarray(i, np.int32), np.ascontiguousarray(j, np.int32), np.maximum(areas, 0.0))
 
 
-def require_coarser(source: Lattice, grid: GeoBox, window: Window) -> None:
+def source_cells(source: Lattice, grid: GeoBox) -> float:
+    """Give how many cells of the source a cell in the middle of the grid holds; NaN off the map."""
+    ys, xs = edges(grid)
+    i, j = grid.shape[0] // 2, grid.shape[1] // 2
+    p = project(source, grid, ys[i : i + 2], xs[j : j + 2])
+    if not (np.isfinite(p.rows).all() and np.isfinite(p.columns).all()):
+        return math.nan
+    r, c = np.broadcast_arrays(p.rows[:, None], p.columns[None, :]) if p.separable else (p.rows, p.columns)
+    # half the cross product of the diagonals
+    cross = (r[1, 1] - r[0, 0]) * (c[0, 1] - c[1, 0]) - (c[1, 1] - c[0, 0]) * (r[0, 1] - r[1, 0])
+    return abs(float(cross)) / 2
+
+
+def is_finer(ds: xr.Dataset, grid: GeoBox) -> bool:
+    """Tell whether the cells of a dataset are at most as large as those of the grid."""
+    return source_cells(Lattice.of(ds), grid) >= 1.0 - 1e-6
+
+
+def require_coarser(source: Lattice, grid: GeoBox) -> None:
     """Refuse an average by centres where target cells are smaller than source cells: many would stay empty.
 
     Raises
     ------
     GridError
     """
-    middle = Window(
-        (window.y0 + window.y1) // 2, (window.y0 + window.y1) // 2 + 1,
-        (window.x0 + window.x1) // 2, (window.x0 + window.x1) // 2 + 1,
-    )  # fmt: skip
-    ys, xs = edges(grid)
-    p = project(source, grid, ys[middle.y0 : middle.y0 + 2], xs[middle.x0 : middle.x0 + 2])
-    if np.isfinite(p.rows).all() and np.isfinite(p.columns).all():
-        area = abs(_turn(p.rows, p.columns))
-        if area < 1.0 - 1e-6:
-            raise GridError(
-                f"average: a cell of the grid holds {area:.3g} cells of the source: some would hold none.",
-                "Use `conservative`, `bilinear` or `nearest` for a source that is coarser than the grid.",
-            )
+    held = source_cells(source, grid)
+    if held < 1.0 - 1e-6:
+        raise GridError(
+            f"average: a cell of the grid holds {held:.3g} cells of the source: some would hold none.",
+            "Use `conservative`, `bilinear` or `nearest` for a source that is coarser than the grid.",
+        )
 
 
-def _turn(rows: Any, columns: Any) -> float:
-    # area of the quadrilateral of four corners: half the cross product of its diagonals
-    r, c = np.broadcast_arrays(rows[:, None], columns[None, :]) if rows.ndim == 1 else (rows, columns)
-    return float(((r[1, 1] - r[0, 0]) * (c[0, 1] - c[1, 0]) - (c[1, 1] - c[0, 0]) * (r[0, 1] - r[1, 0])) / 2)
+def covers(ds: xr.Dataset, grid: GeoBox) -> bool:
+    """Tell whether a dataset reaches to every edge of the grid, as far as the grid lies on its map."""
+    source = Lattice.of(ds)
+    rows, columns = reach(source, grid, Window(0, grid.shape[0], 0, grid.shape[1]), margin=0)
+    # centres half a cell inside the outer edges: one cell of slack a side
+    return (
+        rows.start >= -1 and columns.start >= -1 and rows.stop <= source.rows + 2 and columns.stop <= source.columns + 2
+    )

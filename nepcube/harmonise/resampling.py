@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +21,23 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 METHODS = ("nearest", "bilinear", "conservative", "average")
+ENGINES = ("nepcube", "xesmf")
 AVERAGES = ("conservative", "average")
 # source cells, and target cells of a coded average, that are held at once; a larger window is made in parts
 _SOURCE_CELLS = 2**24
 _CODED_CELLS = 2**14
+_NONE = range(0)
 
 
 def regrid(
-    ds: xr.Dataset, grid: GeoBox, method: str = "nearest", *, min_fraction: float = 0.5, block: int = 1024
+    ds: xr.Dataset,
+    grid: GeoBox,
+    method: str = "nearest",
+    *,
+    min_fraction: float = 0.5,
+    block: int = 1024,
+    engine: str = "nepcube",
+    weights: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Bring a dataset on its native grid to the target grid.
 
@@ -50,6 +61,11 @@ def regrid(
         The least share of the weights (of the area, for the averages) that is not missing; the rest is renormalised.
     block : int
         Cells a side of a chunk of the result. The values do not depend on it.
+    engine : {"nepcube", "xesmf"}
+        ``xesmf`` makes the weights of float variables with ESMF, which has to be installed (conda); it has no
+        ``average``.
+    weights : path-like, optional
+        A folder where ``xesmf`` keeps its weights, in ESMF's format, for the next call.
 
     Returns
     -------
@@ -63,12 +79,12 @@ def regrid(
     """
     import xarray as xr
 
-    if method not in METHODS:
-        raise GridError(f"{method!r} is not a resampling method.", f"Use one of {', '.join(METHODS)}.")
+    _require_known(method, engine)
     source = Lattice.of(ds)
     lazy = any(v.chunks is not None for v in ds.data_vars.values())
     if not lazy:
-        return regrid_window(ds, grid, Window(0, grid.shape[0], 0, grid.shape[1]), method, min_fraction=min_fraction)
+        whole = Window(0, grid.shape[0], 0, grid.shape[1])
+        return regrid_window(ds, grid, whole, method, min_fraction=min_fraction, engine=engine, weights=weights)
     import dask.array as da
 
     out = {}
@@ -78,7 +94,8 @@ def regrid(
         if not _is_spatial(var, ds):
             out[name] = var
             continue
-        parts = [_window_data(var, source, grid, w, method, min_fraction) for w in tiles]
+        how = _how(var, source, grid, method, min_fraction, engine, weights)
+        parts = [_window_data(var, source, grid, w, how) for w in tiles]
         rows = [da.concatenate(parts[k : k + per_row], axis=-1) for k in range(0, len(parts), per_row)]
         out[name] = xr.DataArray(
             da.concatenate(rows, axis=-2), dims=_dims_of(var, grid), coords=_coords_of(var), attrs=var.attrs
@@ -87,21 +104,29 @@ def regrid(
 
 
 def regrid_window(
-    ds: xr.Dataset, grid: GeoBox, window: Window, method: str = "nearest", *, min_fraction: float = 0.5
+    ds: xr.Dataset,
+    grid: GeoBox,
+    window: Window,
+    method: str = "nearest",
+    *,
+    min_fraction: float = 0.5,
+    engine: str = "nepcube",
+    weights: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Bring what one window of the grid needs of a dataset to it; equal to the slice of `regrid`.
 
-    Parameters are those of `regrid`; the result has the window's shape and is one chunk on lazy input.
+    Parameters are those of `regrid`; the result has the window's shape, and few chunks on lazy input.
     """
     import xarray as xr
 
+    _require_known(method, engine)
     source = Lattice.of(ds)
     out = {}
     for name, var in ds.data_vars.items():
         if not _is_spatial(var, ds):
             out[name] = var
             continue
-        data = _window_data(var, source, grid, window, method, min_fraction)
+        data = _window_data(var, source, grid, window, _how(var, source, grid, method, min_fraction, engine, weights))
         out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=_coords_of(var), attrs=var.attrs)
     return _dress(out, ds, grid, window)
 
@@ -130,11 +155,22 @@ def _dress(out: dict[Any, Any], ds: xr.Dataset, grid: GeoBox, window: Window) ->
     )
 
 
-def _window_data(
-    var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, method: str, min_fraction: float
-) -> Any:
-    ydim, xdim = spatial_dims(var)
-    var = var.transpose(..., ydim, xdim)
+def _require_known(method: str, engine: str) -> None:
+    if method not in METHODS:
+        raise GridError(f"{method!r} is not a resampling method.", f"Use one of {', '.join(METHODS)}.")
+    if engine not in ENGINES:
+        raise GridError(f"{engine!r} is not a resampling engine.", f"Use one of {', '.join(ENGINES)}.")
+    if engine == "xesmf":
+        from nepcube.harmonise import esmf
+
+        if method == "average":
+            raise GridError("xesmf: it has no `average`.", "Use `conservative`, its mean over cells.")
+        esmf.probe()
+
+
+def _how(
+    var: xr.DataArray, source: Lattice, grid: GeoBox, method: str, min_fraction: float, engine: str, weights: Any
+) -> _How:
     coded = not np.issubdtype(var.dtype, np.floating)
     how = _How(
         method=method if method in AVERAGES or not coded else "nearest",
@@ -142,34 +178,43 @@ def _window_data(
         dtype=var.dtype if coded else np.dtype("float32"),
         fill=spec.NOT_COVERED if coded else np.nan,
         data_first=str(var.attrs.get("flag_meanings", "")).split(" ")[0] == spec.NPP_FLAGS[0],
+        engine="nepcube" if coded else engine,
+        weights=None if weights is None else Path(weights),
     )
-    how.require(source, grid, window, str(var.name))
-    return _parts(var, source, grid, window, how)
+    how.require(source, grid, str(var.name))
+    return how
+
+
+def _window_data(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How) -> Any:
+    ydim, xdim = spatial_dims(var)
+    return _parts(var.transpose(..., ydim, xdim), source, grid, window, how)
 
 
 @dataclass(frozen=True)
 class _How:
-    """The method, and what a missing value is."""
+    """The method and its options, and what a missing value is."""
 
     method: str
     min_fraction: float
     dtype: Any
     fill: Any
     data_first: bool
+    engine: str
+    weights: Path | None
 
     @property
     def coded(self) -> bool:
         return not np.issubdtype(self.dtype, np.floating)
 
-    def require(self, source: Lattice, grid: GeoBox, window: Window, name: str) -> None:
-        if self.method not in AVERAGES:
+    def require(self, source: Lattice, grid: GeoBox, name: str) -> None:
+        if self.method not in AVERAGES or self.engine != "nepcube":
             return
         if self.coded and self.dtype != np.uint8:
             raise GridError(
                 f"{name}: codes of {self.dtype} have no {self.method}.", "Use `nearest`, or codes of one byte (uint8)."
             )
         if self.method == "average":
-            overlaps.require_coarser(source, grid, window)
+            overlaps.require_coarser(source, grid)
         elif link(source.crs, grid) not in ("same", "sinusoidal"):
             raise GridError(
                 "conservative: the cells of these two grids have no common axes.",
@@ -204,10 +249,15 @@ def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
 
 
 def _reach(source: Lattice, grid: GeoBox, window: Window, how: _How) -> tuple[range, range]:
+    if how.engine == "xesmf":
+        from nepcube.harmonise import esmf
+
+        found = esmf.source_extent(source, grid, window, how.method)
+        return (range(found[0].start, found[0].stop), range(found[1].start, found[1].stop)) if found else (_NONE, _NONE)
     rows, columns = reach(source, grid, window, margin=2)
     if how.method != "average":
         cut = within(source, rows, columns)
-        rows, columns = (range(s.start, s.stop) for s in cut) if cut else (range(0), range(0))
+        rows, columns = (range(s.start, s.stop) for s in cut) if cut else (_NONE, _NONE)
     return rows, columns
 
 
@@ -245,7 +295,9 @@ def _sample(
     flat = np.ascontiguousarray(piece).reshape(-1, *piece.shape[-2:])
     # where the piece begins in the source
     origin = (max(rows.start, 0), max(columns.start, 0))
-    if how.method == "nearest":
+    if how.engine == "xesmf":
+        out = _esmf(flat, source, grid, window, how, origin)
+    elif how.method == "nearest":
         out = _nearest(flat, source, grid, window, how, origin)
     elif how.method == "bilinear":
         out = _bilinear(flat, source, grid, window, how, origin)
@@ -256,6 +308,16 @@ def _sample(
     else:
         out = _sinusoidal(flat, source, grid, window, how, origin)
     return out.reshape(*piece.shape[:-2], *window.shape)
+
+
+def _esmf(
+    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
+) -> NDArray[Any]:
+    from nepcube.harmonise import esmf
+
+    return esmf.regrid_window_esmf(
+        flat, source, grid, window, how.method, how.min_fraction, origin=origin, cache=how.weights
+    )
 
 
 def _nearest(

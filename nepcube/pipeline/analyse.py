@@ -13,8 +13,10 @@ from nepcube import harmonise, nep, spec, stats, store
 from nepcube import recipe as recipes
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
+from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
+from nepcube.pipeline.sampling import Sampling, sampling_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +42,8 @@ class Plan:
     min_years: int
     npp_attrs: dict[str, Any]
     climate: dict[str, store.NativeSeries]
-    methods: dict[str, tuple[str, float]]
+    samplings: dict[str, Sampling]
+    year_start: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def analyse(run: Run) -> None:
         begin(run, STAGE)
         run.ledger.forget(STAGE)
         run.statistics.remove()
+        run.climate.remove()
         run.cube.remove(["rh", "nep"])
         run.cube.commit(cube_attrs(run))
         run.ledger.set_part("analyse-begun", signature)
@@ -91,6 +95,10 @@ def analyse(run: Run) -> None:
         finished += 1
         run.progress(STAGE, finished, len(blocks))
     run.ledger.flush()
+    if run.recipe.respiration.keep_climate:
+        write_climate(run, plan.climate)
+    else:
+        run.climate.remove()
     run.cube.commit(cube_attrs(run))
     run.statistics.commit(statistics_attrs(run))
     finish(run, STAGE)
@@ -127,7 +135,8 @@ def make_plan(run: Run) -> Plan:
         min_years=recipe.min_years,
         npp_attrs={"productivity_model": npp.model} if isinstance(npp, recipes.ModelSource) else {},
         climate=climate,
-        methods={q: (s.resampling, s.min_fraction) for q, s in recipe.sources.readers().items()},
+        samplings={q: sampling_of(run, q) for q in climate},
+        year_start=recipe.sources.year_start,
     )
 
 
@@ -140,8 +149,9 @@ def _keep_climate(run: Run, plan: Plan) -> None:
             frequency,
             years=run.recipe.period,
             min_coverage=run.recipe.sources.readers()[quantity].min_coverage,
+            year_start=plan.year_start,
         )[quantity]
-        keep_native(run, series, lazy, f"native/{quantity}/{frequency}", STAGE)
+        keep_native(run, series, lazy, f"native/{quantity}/{frequency}", STAGE, year_start=plan.year_start)
 
 
 def _yearly(name: str) -> store.Layout:
@@ -266,11 +276,11 @@ def _strips(window: Window, side: int) -> Iterator[Window]:
 def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
     climate: dict[str, Any] = {}
     for quantity, series in job.plan.climate.items():
-        method, min_fraction = job.plan.methods[quantity]
-        native = series.open(years=(year, year))
-        lazy = harmonise.regrid_window(native, job.grid, window, method, min_fraction=min_fraction)
+        native = series.open()
+        native = native.isel(time=harmonise.years_of(native["time"].values, job.plan.year_start) == year)
+        lazy = job.plan.samplings[quantity].block(native, job.grid, window)
         with dask.config.set(scheduler="synchronous"):
-            climate[quantity] = lazy[quantity].compute()
+            climate[quantity] = lazy.compute()
     return nep.heterotrophic_respiration(
         climate["temperature"], climate["precipitation"], basis=job.plan.basis, model=job.plan.model
     )

@@ -11,9 +11,10 @@ import dask
 import numpy as np
 
 from nepcube import harmonise, nep, store
-from nepcube.grid import Window, cell_area
+from nepcube.grid import Window, cell_area, dims
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run
+from nepcube.pipeline.sampling import ELEVATION, sampling_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +46,12 @@ def basis_table(run: Run) -> pd.DataFrame:
     area = np.broadcast_to(_areas(sample), counts.shape)
     npp = _mean(maps["npp_mean"], area, counts)
     native = {q: inputs.open_native(run.recipe, q, run.grid) for q in ("temperature", "precipitation")}
+    heights = _heights(run, sample, stride)
     rows = []
     for basis, frequencies in _ALLOWS.items():
         if any(native[q][q].attrs["frequency"] not in frequencies for q in native):
             continue
-        rh = _respiration(run, native, sample, basis)
+        rh = _respiration(run, native, sample, basis, heights)
         mean = _mean(rh, area, counts)
         rows.append(
             {
@@ -83,22 +85,35 @@ def _mean(values: Any, area: Any, counts: Any) -> float:
     return float(np.sum(values[good] * area[good]) / np.sum(area[good])) if good.any() else float("nan")
 
 
-def _respiration(run: Run, native: dict[str, xr.Dataset], sample: GeoBox, basis: str) -> Any:
+def _heights(run: Run, sample: GeoBox, stride: int) -> xr.DataArray | None:
+    import xarray as xr
+
+    if run.recipe.sources.temperature.elevation is None:
+        return None
+    values = store.read_sample(run.cube.path, [ELEVATION], stride)[ELEVATION]
+    return xr.DataArray(values, dims=dims(sample))
+
+
+def _respiration(
+    run: Run, native: dict[str, xr.Dataset], sample: GeoBox, basis: str, heights: xr.DataArray | None
+) -> Any:
     window = Window(0, sample.shape[0], 0, sample.shape[1])
     total = np.zeros(sample.shape)
     for year in run.years:
         climate: dict[str, Any] = {}
         for quantity, ds in native.items():
             source = run.recipe.sources.readers()[quantity]
-            only, least = (year, year), source.min_coverage
+            options: Any = {
+                "years": (year, year), "min_coverage": source.min_coverage, "year_start": source.year_start
+            }  # fmt: skip
             series = (
-                harmonise.to_annual(ds[[quantity]], years=only, min_coverage=least)
+                harmonise.to_annual(ds[[quantity]], **options)
                 if basis == "annual"
-                else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], years=only, min_coverage=least)
+                else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], **options)
             )
-            lazy = harmonise.regrid_window(series, sample, window, source.resampling, min_fraction=source.min_fraction)
+            lazy = sampling_of(run, quantity).block(series, sample, window, heights)
             with dask.config.set(scheduler="threads", num_workers=run.engine.width):
-                climate[quantity] = lazy[quantity].compute()
+                climate[quantity] = lazy.compute()
         rh = nep.heterotrophic_respiration(
             climate["temperature"],
             climate["precipitation"],

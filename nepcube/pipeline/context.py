@@ -68,6 +68,7 @@ class Run:
     block: int
     cube: Store
     statistics: Store
+    climate: Store
     ledger: Ledger
     engine: Engine
     progress: Progress = silent
@@ -93,9 +94,8 @@ class Run:
 
     @property
     def flagged(self) -> bool:
-        """Whether the source of NPP says why a cell has none."""
-        npp = self.recipe.sources.npp
-        return isinstance(npp, recipes.ReaderSource) and npp.reader != "generic"
+        """Whether the source of NPP said why a cell has none: the flags are in the cube then."""
+        return self.cube.has("npp_flag")
 
     def chunks_of(self, window: Window) -> list[Window]:
         """Cut a block into the chunks of the stores."""
@@ -179,6 +179,7 @@ def prepare(
         block=block,
         cube=Store(out / "cube.zarr", grid, side),
         statistics=Store(out / "statistics.zarr", grid, side),
+        climate=Store(out / "climate.zarr", grid, side),
         ledger=ledger,
         engine=engine,
         progress=progress,
@@ -187,7 +188,7 @@ def prepare(
 
 
 def _remove_results(out: Path) -> None:
-    known = {"cube.zarr", "statistics.zarr", "tables", "figures", "published", ".nepcube"}
+    known = {"cube.zarr", "statistics.zarr", "climate.zarr", "tables", "figures", "published", ".nepcube"}
     files = ("report.html", "recipe.yaml", "provenance.json")
     ours = (out / ".nepcube" / "ledger").exists() or (out / ".nepcube" / "stages.json").exists()
     if not ours:
@@ -197,7 +198,7 @@ def _remove_results(out: Path) -> None:
     # first what vouches for the rest, so that a stop in between leaves nothing that looks whole
     (out / ".nepcube" / "stages.json").unlink(missing_ok=True)
     shutil.rmtree(out / ".nepcube" / "ledger", ignore_errors=True)
-    for name in ("cube.zarr", "statistics.zarr"):
+    for name in ("cube.zarr", "statistics.zarr", "climate.zarr"):
         (out / name / "zarr.json").unlink(missing_ok=True)
     for name in known - {".nepcube"}:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -229,7 +230,8 @@ def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out:
     for stage in ("ingest", "ingest-begun"):
         done = ledger.parts().get(stage)
         if done is not None:
-            changed |= set(recipes.changed_keys(done["part"], recipes.stage_part(recipe, "ingest")))
+            part = recipes.stage_part(recipe, "ingest")
+            changed |= set(recipes.changed_keys(done["part"], part)) - _continuation(done, recipe)
             if done["grid"] != grid_record(grid) and not any(key.startswith("grid") for key in changed):
                 changed.add("grid (its regions moved)")
             first, last = done["period"]
@@ -240,6 +242,16 @@ def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out:
             f"{out}: it was made with another {', '.join(sorted(changed))}: this recipe makes another cube.",
             "Choose another output with -o, or start over with `nepcube run ... --fresh`.",
         )
+
+
+def _continuation(done: dict[str, Any], recipe: recipes.Recipe) -> set[str]:
+    # another record that begins after the years that are done adds years, as a longer period does
+    npp = recipe.sources.npp
+    later = npp.continued_by if isinstance(npp, recipes.ReaderSource) else None
+    if later is None or later.from_ <= done["period"][1]:
+        return set()
+    keys = {*done["part"], *recipes.stage_part(recipe, "ingest")}
+    return {key for key in keys if key.startswith("sources.npp.continued_by")}
 
 
 def stage_record(run: Run, stage: str) -> dict[str, Any]:
@@ -259,7 +271,8 @@ def stage_record(run: Run, stage: str) -> dict[str, Any]:
 
 def is_done(run: Run, stage: str) -> bool:
     """Tell whether a stage is done for this recipe, and its store is there."""
-    stores = {"ingest": (run.cube,), "analyse": (run.cube, run.statistics)}.get(stage, ())
+    analysed = (run.cube, run.statistics, *((run.climate,) if run.recipe.respiration.keep_climate else ()))
+    stores = {"ingest": (run.cube,), "analyse": analysed}.get(stage, ())
     return run.ledger.parts().get(stage) == stage_record(run, stage) and all(s.committed for s in stores)
 
 

@@ -13,6 +13,7 @@ from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
+from nepcube.pipeline.sampling import ELEVATION, heights_of, keep_orography, open_elevation, sampling_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +29,7 @@ class Job:
     cube: store.Store
     window: Window
     chunks: tuple[Window, ...]
-    step: int
+    step: int | None
     year: int
 
 
@@ -38,11 +39,14 @@ def ingest(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     # what the files cannot give is said before anything is taken back
-    sources = {q: inputs.open_native(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
+    sources = {q: inputs.open_records(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
+    relief = open_elevation(run.recipe, run.grid)
     begin(run, STAGE)
     run.ledger.set_part("ingest-begun", stage_record(run, STAGE))
-    coverage = {q: _annual(run, q, sources[q]) for q in run.recipe.sources.drivers}
+    coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
+    if relief is not None:
+        _elevation(run, *relief)
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
     total = sum(1 for _ in windows(run.grid, run.block)) * len(run.years)
@@ -97,21 +101,55 @@ def cube_attrs(run: Run) -> dict[str, Any]:
     return attrs
 
 
-def _layouts(run: Run, sources: dict[str, xr.Dataset]) -> list[store.Layout]:
+def _layouts(run: Run, sources: dict[str, list[xr.Dataset]]) -> list[store.Layout]:
     out = []
     for name in run.yearly_inputs:
         variable = spec.CUBE[name]
         attrs = variable.attrs()
         if name in sources:
-            attrs["product"] = sources[name][name].attrs.get("product", "")
-            attrs["resampling"] = run.recipe.sources.readers()[name].resampling
+            attrs |= source_attrs(run, name, sources[name])
         else:
             attrs = nep_attrs(run) | {"product": "computed from the harmonised climate"}
         out.append(store.Layout(name, variable.dtype, attrs, yearly=True))
-    if run.flagged:
+    if "npp" in sources and all("npp_flag" in ds for ds in sources["npp"]):
         attrs = spec.NPP_FLAG.attrs() | spec.flag_attrs(spec.NPP_FLAGS, "uint8")
         out.append(store.Layout("npp_flag", "uint8", attrs, yearly=True))
     return out
+
+
+def source_attrs(run: Run, quantity: str, records: list[xr.Dataset]) -> dict[str, Any]:
+    """Give the attributes that say where a quantity comes from and how it came to the grid."""
+    source = run.recipe.sources.readers()[quantity]
+    products = [str(ds[quantity].attrs.get("product", "")) for ds in records]
+    out: dict[str, Any] = {"product": products[0], "resampling": source.resampling}
+    if source.engine != "nepcube":
+        out["resampling"] += f" ({source.engine})"
+    if len(records) > 1:
+        spans = [r.years for r in source.records(run.recipe.period)]
+        told = ", ".join(f"{p} {first}-{last}" for p, (first, last) in zip(products, spans, strict=True))
+        out |= {"product": told, "comment": f"Two records were joined by the recipe's choice: {told}."}
+    if source.year_start != 1:
+        out |= {"year_start": source.year_start, "comment": harmonise.year_comment(source.year_start)}
+    if source.elevation is not None:
+        out["elevation_correction"] = f"{source.elevation.lapse_rate:g} K km-1"
+    return out
+
+
+def _elevation(run: Run, orography: xr.DataArray, dem: xr.DataArray) -> None:
+    """Bring the elevation model to the grid, once, and keep the relief that temperature belongs to."""
+    keep_orography(run, orography)
+    run.cube.create([store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False)], None)
+    done = run.ledger.done(STAGE)
+    blocks = [w for w in windows(run.grid, run.block) if _height_unit(run, w) not in done]
+    jobs = (Job(heights_of(dem, run.grid, w), run.cube, w, tuple(run.chunks_of(w)), None, 0) for w in blocks)
+    for k, (job, sums) in enumerate(run.engine.map(execute_job, jobs), start=1):
+        run.ledger.add(STAGE, _height_unit(run, job.window), sums)
+        run.progress(f"{STAGE}: {ELEVATION}", k, len(blocks))
+    run.ledger.flush()
+
+
+def _height_unit(run: Run, window: Window) -> str:
+    return f"{ELEVATION}/{unit_of(window, run.cube.chunk)}"
 
 
 def nep_attrs(run: Run) -> dict[str, Any]:
@@ -128,7 +166,11 @@ def _annual(run: Run, quantity: str, native: xr.Dataset) -> tuple[Any, dict[str,
     """Aggregate one climate quantity to years on its native grid, once; give its coverage."""
     source = run.recipe.sources.readers()[quantity]
     annual = harmonise.to_annual(
-        native[[quantity]], years=run.recipe.period, min_coverage=source.min_coverage, coverage=True
+        native[[quantity]],
+        years=run.recipe.period,
+        min_coverage=source.min_coverage,
+        coverage=True,
+        year_start=source.year_start,
     )
     series = native_series(run, quantity, "year")
     keep_native(run, series, annual[quantity], f"native/{quantity}/year", STAGE, annual.get(f"{quantity}_clipped"))
@@ -145,14 +187,20 @@ def native_series(run: Run, quantity: str, frequency: str) -> store.NativeSeries
 
 
 def keep_native(
-    run: Run, series: store.NativeSeries, lazy: xr.DataArray, unit: str, stage: str, clipped: xr.DataArray | None = None
+    run: Run,
+    series: store.NativeSeries,
+    lazy: xr.DataArray,
+    unit: str,
+    stage: str,
+    clipped: xr.DataArray | None = None,
+    year_start: int = 1,
 ) -> None:
     """Compute a native series year by year and keep it, where the ledger's `unit` does not say that it is done."""
     if not series.exists:
         # it may be deleted when a run is finished, and is made again when it is needed
         run.ledger.forget(unit)
     done = run.ledger.done(unit)
-    stamps = lazy["time"].values.astype("datetime64[Y]").astype(int) + 1970
+    stamps = harmonise.years_of(lazy["time"].values, year_start)
     missing = [y for y in run.years if str(y) not in done]
     if not missing:
         return
@@ -186,47 +234,51 @@ def _already(run: Run, done: set[str]) -> int:
     )
 
 
-def _jobs(run: Run, sources: dict[str, xr.Dataset], done: set[str]) -> Iterable[Job]:
+def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Iterable[Job]:
     side = run.cube.chunk
     annual = {q: native_series(run, q, "year").open(years=run.recipe.period) for q in run.recipe.sources.drivers}
-    npp = sources.get("npp")
-    if npp is not None:
-        names = [n for n in ("npp", "npp_flag") if n in npp]
-        npp = harmonise.to_annual(npp[names], years=run.recipe.period)
+    samplings = {q: sampling_of(run, q) for q in annual}
+    productivity = _productivity(run, sources)
     for step, year in enumerate(run.years):
         for window in windows(run.grid, run.block):
             chunks = run.chunks_of(window)
             if all(unit_of(c, side, year) in done for c in chunks):
                 continue
-            lazy = _block(run, npp, annual, window, step)
+            climate = {
+                q: samplings[q].block(series.isel(time=slice(step, step + 1)), run.grid, window)
+                for q, series in annual.items()
+            }
+            lazy = _block(run, productivity.get(year), climate, window)
             yield Job(lazy, run.cube, window, tuple(chunks), step, year)
 
 
-def _block(run: Run, npp: xr.Dataset | None, annual: dict[str, xr.Dataset], window: Window, step: int) -> xr.Dataset:
-    at = slice(step, step + 1)
-    out: dict[str, Any] = {}
-    for quantity, series in annual.items():
-        source = run.recipe.sources.readers()[quantity]
-        part = harmonise.regrid_window(
-            series.isel(time=at), run.grid, window, source.resampling, min_fraction=source.min_fraction
-        )
-        out[quantity] = part[quantity]
-    if npp is not None:
-        part = harmonise.regrid_window(npp.isel(time=at), run.grid, window, "nearest")
-        out |= {str(n): part[n] for n in part.data_vars}
-        if not run.flagged:
-            out.pop("npp_flag", None)
-    else:
-        model = run.recipe.sources.npp
-        if isinstance(model, recipes.ModelSource):
-            out["npp"] = nep.potential_npp(
-                out["temperature"],
-                out["precipitation"],
-                model=model.model,
-                carbon_fraction=model.carbon_fraction,
-            )
+def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, xr.Dataset]:
+    # NPP and its flags of each year, from the record that the year belongs to
+    out: dict[int, xr.Dataset] = {}
+    records = run.recipe.sources.readers()["npp"].records(run.recipe.period) if "npp" in sources else ()
+    for record, native in zip(records, sources.get("npp", []), strict=True):
+        names = [n for n in ("npp", "npp_flag") if n in native and (n == "npp" or run.flagged)]
+        annual = harmonise.to_annual(native[names], years=record.years)
+        for k, year in enumerate(range(record.years[0], record.years[1] + 1)):
+            out[year] = annual.isel(time=slice(k, k + 1))
+    return out
+
+
+def _block(run: Run, npp: xr.Dataset | None, climate: dict[str, xr.DataArray], window: Window) -> xr.Dataset:
     import xarray as xr
 
+    out: dict[str, Any] = dict(climate)
+    source = run.recipe.sources.npp
+    if npp is not None and isinstance(source, recipes.ReaderSource):
+        part = harmonise.regrid_window(npp, run.grid, window, source.resampling, min_fraction=source.min_fraction)
+        out |= {str(n): part[n] for n in part.data_vars}
+    elif isinstance(source, recipes.ModelSource):
+        out["npp"] = nep.potential_npp(
+            out["temperature"],
+            out["precipitation"],
+            model=source.model,
+            carbon_fraction=source.carbon_fraction,
+        )
     return xr.Dataset({name: var.drop_vars("time", errors="ignore") for name, var in out.items()})
 
 

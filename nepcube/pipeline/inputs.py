@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from nepcube import recipe as recipes
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.grid import coordinates, is_geographic
 from nepcube.pipeline.context import geographic_bounds
+from nepcube.pipeline.sampling import open_elevation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """The files of one source, or why they cannot be used."""
+    """The files of one record of a source, what there is to say about them, or why they cannot be used."""
 
     quantity: str
     reader: str
     granules: tuple[sources.Granule, ...]
+    findings: tuple[sources.Finding, ...]
     error: NepcubeError | None
-    note: str = ""
 
 
 def generate_archive(recipe: recipes.Recipe, progress: Progress) -> None:
@@ -51,8 +51,9 @@ def generate_archive(recipe: recipes.Recipe, progress: Progress) -> None:
     )
 
 
-def request_of(recipe: recipes.Recipe, quantity: str, source: recipes.ReaderSource, grid: GeoBox) -> sources.Request:
-    """Translate a source of the recipe into what a reader is asked."""
+def request_of(recipe: recipes.Recipe, quantity: str, record: recipes.Record, grid: GeoBox) -> sources.Request:
+    """Translate a record of the recipe into what a reader is asked."""
+    source = record.source
     return sources.Request(
         paths=sources.expand([recipe.resolve(p) for p in source.patterns]),
         quantity=quantity,
@@ -60,45 +61,85 @@ def request_of(recipe: recipes.Recipe, quantity: str, source: recipes.ReaderSour
         units=source.units,
         time=source.time,
         aggregate=source.aggregate,
-        years=recipe.period,
+        years=record.years,
         bounds=geographic_bounds(grid),
         max_qc=source.max_qc,
         nonvegetated=source.nonvegetated,
+        year_start=source.year_start,
+        mixed_versions=source.mixed_versions,
+        nodata=source.nodata,
     )
 
 
+def records_of(recipe: recipes.Recipe) -> list[tuple[str, recipes.Record]]:
+    """List every record of every quantity that is read from files."""
+    return [(q, r) for q, source in recipe.sources.readers().items() for r in source.records(recipe.period)]
+
+
 def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
-    """Open every header and report what is there, one record a source; nothing is raised."""
-    out = []
-    for quantity, source in recipe.sources.readers().items():
-        granules: tuple[sources.Granule, ...] = ()
+    """Open every header and report what is there and what is not, one report a record; nothing is raised."""
+    out = [_inspect(recipe, quantity, record, grid) for quantity, record in records_of(recipe)]
+    source = recipe.sources.readers()["temperature"]
+    if source.elevation is not None:
         try:
-            request = request_of(recipe, quantity, source, grid)
-            reader = sources.reader(source.reader)
-            granules = sources.inspected(reader, request).granules
-            native = sources.opened(reader, request)
-            _require_usable(native, quantity, source, recipe, grid)
-            out.append(Found(quantity, source.reader, granules, None, _tiles_note(reader, granules, grid)))
+            open_elevation(recipe, grid)
         except NepcubeError as error:
-            note = ""
-            if not granules:
-                with contextlib.suppress(NepcubeError):
-                    note = _tiles_note(sources.reader(source.reader), (), grid)
-            out.append(Found(quantity, source.reader, granules, error, note))
+            out.append(Found("elevation", "raster", (), (), error))
     return out
 
 
-def _tiles_note(reader: sources.Source, granules: tuple[sources.Granule, ...], grid: GeoBox) -> str:
+def _inspect(recipe: recipes.Recipe, quantity: str, record: recipes.Record, grid: GeoBox) -> Found:
+    name = record.source.reader
+    granules: tuple[sources.Granule, ...] = ()
+    findings: list[sources.Finding] = []
+    error: NepcubeError | None = None
+    try:
+        reader = sources.reader(name)
+        try:
+            request = request_of(recipe, quantity, record, grid)
+            seen = sources.inspected(reader, request)
+            granules, findings = seen.granules, list(seen.findings)
+            error = _summary(seen, record)
+            if granules:
+                # what the good files lack is told beside the broken ones
+                native = sources.opened(reader, replace(request, paths=tuple(g.path for g in granules)))
+                findings += _missing(native, quantity, record)
+                _require_usable(native, quantity, record, recipe, grid)
+        finally:
+            findings += _tiles_notes(reader, granules, grid)
+    except NepcubeError as fault:
+        error = error or fault
+    return Found(quantity, name, granules, tuple(findings), error)
+
+
+def _summary(seen: sources.Inspection, record: recipes.Record) -> NepcubeError | None:
+    broken = [f for f in seen.findings if f.state == "broken"]
+    if not broken:
+        return None
+    first = broken[0]
+    others = f" ({len(broken) - 1} more of {len(broken) + len(seen.granules)} files are listed above)"
+    return SourceError(f"{first.which}: {first.what}{others if len(broken) > 1 else ''}", first.way_out)
+
+
+def _missing(native: xr.Dataset, quantity: str, record: recipes.Record) -> list[sources.Finding]:
+    gaps = harmonise.gaps(native[[quantity]], years=record.years, year_start=record.source.year_start)
+    return [
+        sources.Finding("missing", which, f"no {quantity}", "Add the file that holds it, or change `period`.")
+        for which in gaps.get(quantity, [])
+    ]
+
+
+def _tiles_notes(reader: sources.Source, granules: tuple[sources.Granule, ...], grid: GeoBox) -> list[sources.Finding]:
     if not isinstance(reader, sources.Tiled):
-        return ""
+        return []
     needed = reader.expected(geographic_bounds(grid))
     if not granules:
-        return f"needed are the tiles {', '.join(needed)}, as far as they exist over land"
+        return [sources.Finding("note", ", ".join(needed), "the tiles that are needed, as far as they exist over land")]
     held = {word for g in granules for word in g.detail.split()}
     absent = [name for name in needed if name not in held]
-    if not absent:
-        return ""
-    return f"no file is of the tiles {', '.join(absent)}: their cells become 'not covered'"
+    if not absent or not any(name in held for name in needed):
+        return []
+    return [sources.Finding("note", ", ".join(absent), "no file is of these tiles: their cells become 'not covered'")]
 
 
 def is_generated(recipe: recipes.Recipe) -> bool:
@@ -114,25 +155,38 @@ def is_generated(recipe: recipes.Recipe) -> bool:
 
 
 def open_native(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> xr.Dataset:
-    """Open one source on its native grid, lazy, and refuse what does not cover the grid and the years."""
-    source = recipe.sources.readers()[quantity]
-    reader = sources.reader(source.reader)
-    native = sources.opened(reader, request_of(recipe, quantity, source, grid))
-    _require_usable(native, quantity, source, recipe, grid)
-    return native
+    """Open one source of climate on its native grid, lazy, and refuse what does not cover the grid and the years."""
+    (found,) = open_records(recipe, quantity, grid)
+    return found
+
+
+def open_records(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> list[xr.Dataset]:
+    """Open every record of a quantity on its native grid, lazy, each with its own years."""
+    out = []
+    for record in recipe.sources.readers()[quantity].records(recipe.period):
+        reader = sources.reader(record.source.reader)
+        native = sources.opened(reader, request_of(recipe, quantity, record, grid))
+        _require_usable(native, quantity, record, recipe, grid)
+        out.append(native)
+    return out
 
 
 def _require_usable(
-    native: xr.Dataset, quantity: str, source: recipes.ReaderSource, recipe: recipes.Recipe, grid: GeoBox
+    native: xr.Dataset, quantity: str, record: recipes.Record, recipe: recipes.Recipe, grid: GeoBox
 ) -> None:
     if quantity == "npp":
-        _require_tiles(native, recipe, grid)
+        _require_tiles(native, record, recipe, grid)
     # the plan of the years finds what is missing before anything is computed
     names = [n for n in (quantity, "npp_flag") if n in native]
-    harmonise.to_annual(native[names], years=recipe.period, min_coverage=source.min_coverage)
+    harmonise.to_annual(
+        native[names],
+        years=record.years,
+        min_coverage=record.source.min_coverage,
+        year_start=record.source.year_start,
+    )
 
 
-def _require_tiles(native: xr.Dataset, recipe: recipes.Recipe, grid: GeoBox) -> None:
+def _require_tiles(native: xr.Dataset, record: recipes.Record, recipe: recipes.Recipe, grid: GeoBox) -> None:
     if "y" not in native.dims or "inusoidal" not in _crs(native):
         return
     y, x = native["y"].values, native["x"].values
@@ -140,7 +194,7 @@ def _require_tiles(native: xr.Dataset, recipe: recipes.Recipe, grid: GeoBox) -> 
     box = grid.footprint(_crs(native), 0.0, 200).boundingbox if not is_geographic(grid) else _sinusoidal_box(grid)
     west, south, east, north = box if isinstance(box, tuple) else (box.left, box.bottom, box.right, box.top)
     if east < x.min() - res or west > x.max() + res or north < y.min() - res or south > y.max() + res:
-        first = recipe.resolve(recipe.sources.readers()["npp"].patterns[0])
+        first = recipe.resolve(record.source.patterns[0])
         raise SourceError(
             f"{first}: none of the tiles touches `grid.bounds`.",
             "Download the tiles of your area (its hHHvVV stand in the names), or change `grid.bounds`.",
@@ -162,9 +216,12 @@ def _sinusoidal_box(grid: GeoBox) -> tuple[float, float, float, float]:
 def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, Any]]:
     """List every input file with its size and the SHA-256 of its bytes."""
     files: dict[str, list[str]] = {}
-    for quantity, source in recipe.sources.readers().items():
-        for path in sources.expand([recipe.resolve(p) for p in source.patterns]):
+    for quantity, record in records_of(recipe):
+        for path in sources.expand([recipe.resolve(p) for p in record.source.patterns]):
             files.setdefault(path, []).append(quantity)
+    elevation = recipe.sources.readers()["temperature"].elevation
+    for path in () if elevation is None else (elevation.orography, elevation.dem):
+        files.setdefault(recipe.resolve(path), []).append("elevation")
 
     def one(path: str) -> dict[str, Any]:
         return {
@@ -174,10 +231,10 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
             "hash": "sha256:" + _hash(path),
         }
 
-    out = []
+    out: list[dict[str, Any]] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for k, record in enumerate(pool.map(one, sorted(files)), start=1):
-            out.append(record)
+        for k, told in enumerate(pool.map(one, sorted(files)), start=1):
+            out.append(told)
             progress("hash inputs", k, len(files))
     return out
 

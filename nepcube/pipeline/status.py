@@ -45,12 +45,12 @@ def status(out: Path, *, verify: bool = False) -> Status:
             ledger, damaged = _verified(out)
         parts = ledger.parts()
     years = Counter(_years(ledger))
-    stores = ("cube.zarr", "statistics.zarr")
+    stores = ("cube.zarr", "statistics.zarr", *(["climate.zarr"] if (out / "climate.zarr").is_dir() else []))
     return Status(
         out,
         tuple((s, s in parts) for s in recipes.STAGES),
         tuple(sorted(years.items())),
-        len(ledger.done("analyse") - {"coordinates"}),
+        len([unit for unit in ledger.done("analyse") if unit[:1].isdigit()]),
         tuple((name, is_committed(out / name)) for name in stores),
         damaged,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,12 +36,38 @@ class Grid(Model):
     resolution: str | float = "500 m"
 
 
+class Elevation(Model):
+    """The correction of temperature for the height of the cells above the source's own relief.
+
+    `lapse_rate` is in K per kilometre; `orography` is the height (m) or geopotential (m2 s-2) that the temperature
+    belongs to, `dem` a finer raster of heights (m).
+    """
+
+    orography: str
+    dem: str
+    lapse_rate: Annotated[float, Field(gt=0.0, le=12.0)] = 6.5
+
+
+class Continuation(Model):
+    """A later record of the same quantity, from a year on: the user's explicit choice."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    reader: str
+    path: str | tuple[str, ...]
+    from_: Year = Field(alias="from")
+    variable: str | None = None
+    units: str | None = None
+    mixed_versions: bool = False
+    nodata: float | None = None
+
+
 class ReaderSource(Model):
     """A quantity that is read from files."""
 
     reader: str
     path: str | tuple[str, ...]
-    resampling: Literal["nearest", "bilinear"] = "nearest"
+    resampling: Literal["nearest", "bilinear", "conservative", "average"] = "nearest"
     variable: str | None = None
     units: str | None = None
     time: Literal["hour", "day", "pentad", "dekad", "month", "year"] | None = None
@@ -49,8 +76,14 @@ class ReaderSource(Model):
     )
     min_coverage: Fraction = 1.0
     min_fraction: Fraction = 0.5
+    engine: Literal["nepcube", "xesmf"] = "nepcube"
+    year_start: Annotated[int, Field(ge=1, le=12)] = 1
     max_qc: Annotated[int, Field(ge=0, le=100)] | None = None
     nonvegetated: Literal["nan", "zero"] = "nan"
+    mixed_versions: bool = False
+    nodata: float | None = None
+    elevation: Elevation | None = None
+    continued_by: Continuation | None = None
 
     @field_validator("nonvegetated", mode="before")
     @classmethod
@@ -58,9 +91,37 @@ class ReaderSource(Model):
         # YAML reads a bare .nan as a number
         return "nan" if isinstance(value, float) and value != value else value
 
+    @model_validator(mode="after")
+    def _engine_methods(self) -> ReaderSource:
+        if self.engine == "xesmf" and self.resampling == "average":
+            raise ValueError("`engine: xesmf` has no `resampling: average`; `conservative` is its mean over cells")
+        return self
+
     @property
     def patterns(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else self.path
+
+    def records(self, period: tuple[int, int]) -> tuple[Record, ...]:
+        """Give the records that make the quantity, each with its years; one without years is left out."""
+        first, last = period
+        later = self.continued_by
+        if later is None:
+            return (Record(self, period),)
+        taken = later.model_dump() | {"continued_by": None}
+        taken.pop("from_")
+        parts = (
+            Record(self.model_copy(update={"continued_by": None}), (first, min(last, later.from_ - 1))),
+            Record(self.model_copy(update=taken), (max(first, later.from_), last)),
+        )
+        return tuple(r for r in parts if r.years[0] <= r.years[1])
+
+
+@dataclass(frozen=True)
+class Record:
+    """One reader's part of a quantity."""
+
+    source: ReaderSource
+    years: tuple[int, int]
 
 
 class ModelSource(Model):
@@ -92,13 +153,39 @@ class Sources(Model):
 
     @model_validator(mode="after")
     def _npp_options(self) -> Sources:
-        if isinstance(self.npp, ReaderSource) and self.npp.resampling != "nearest":
-            raise ValueError("npp: its codes allow `resampling: nearest` only")
+        npp = self.npp
+        if isinstance(npp, ReaderSource):
+            if npp.resampling == "bilinear":
+                raise ValueError("npp: its codes allow no `resampling: bilinear`")
+            if npp.resampling != "nearest" and npp.nonvegetated == "zero":
+                raise ValueError(
+                    f"npp: `nonvegetated: zero` needs `resampling: nearest`: a cell's {npp.resampling} would mix "
+                    "barren land, which respires nothing, with the rest"
+                )
+            if npp.engine != "nepcube" or npp.elevation is not None or npp.year_start != 1:
+                raise ValueError("npp: `engine`, `elevation` and `year_start` belong to climate")
         for name in ("temperature", "precipitation", "radiation"):
             source = getattr(self, name)
-            if source is not None and (source.max_qc is not None or source.nonvegetated != "nan"):
-                raise ValueError(f"{name}: `max_qc` and `nonvegetated` belong to npp")
+            if source is None:
+                continue
+            if source.max_qc is not None or source.nonvegetated != "nan" or source.continued_by is not None:
+                raise ValueError(f"{name}: `max_qc`, `nonvegetated` and `continued_by` belong to npp")
+            if source.elevation is not None and name != "temperature":
+                raise ValueError(f"{name}: `elevation` belongs to temperature")
         return self
+
+    @model_validator(mode="after")
+    def _one_year(self) -> Sources:
+        starts = {n: getattr(self, n).year_start for n in self.drivers}
+        if len(set(starts.values())) > 1:
+            told = ", ".join(f"{name} in month {month}" for name, month in starts.items())
+            raise ValueError(f"`year_start`: the years of climate must begin together ({told})")
+        return self
+
+    @property
+    def year_start(self) -> int:
+        """The month in which the years of climate begin."""
+        return self.temperature.year_start
 
     def readers(self) -> dict[str, ReaderSource]:
         """Give the quantities that come from files."""
@@ -115,6 +202,13 @@ class Respiration(Model):
 
     model: Literal["pei2009"] = "pei2009"
     basis: Literal["annual", "monthly", "daily"]
+    keep_climate: bool = False
+
+    @model_validator(mode="after")
+    def _climate_to_keep(self) -> Respiration:
+        if self.keep_climate and self.basis == "annual":
+            raise ValueError("`keep_climate` keeps months or days on the grid; `basis: annual` has none")
+        return self
 
 
 class CV(Model):

@@ -59,24 +59,29 @@ class Store:
             for name in names:
                 shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def create(self, layouts: Sequence[Layout], years: Sequence[int] | None) -> dict[str, int]:
-        """Create the arrays that are not there yet, the coordinates, and the time axis for `years`.
+    def create(
+        self, layouts: Sequence[Layout], years: Sequence[int] | None, *, steps: Sequence[Any] | None = None
+    ) -> dict[str, int]:
+        """Create the arrays that are not there yet, the coordinates, and the time axis.
 
         Gives the checksums of what was written.
 
-        Existing yearly arrays are made longer where `years` has grown; the committed metadata, which others read,
-        stays as it was until the next commit.
+        The time axis has a step for each of `years`, or, where they are no years, for the (start, end) of each of
+        `steps`. Existing arrays with time are made longer where it has grown; the committed metadata, which others
+        read, stays as it was until the next commit.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         sums: dict[str, int] = {}
+        if steps is None and years is not None:
+            steps = [(np.datetime64(f"{y}-01-01"), np.datetime64(f"{y + 1}-01-01")) for y in years]
         for layout in layouts:
-            self._create_array(layout, years)
+            self._create_array(layout, steps)
         self._create_coords(sums)
-        if years is not None:
-            self._write_time(years, sums)
+        if steps is not None:
+            self._write_time(steps, "time" if years is None else "year", sums)
         return sums
 
-    def _create_array(self, layout: Layout, years: Sequence[int] | None) -> None:
+    def _create_array(self, layout: Layout, steps: Sequence[Any] | None) -> None:
         import zarr
 
         rows, columns = self.grid.shape
@@ -84,9 +89,9 @@ class Store:
         chunks: tuple[int, ...] = (self.chunk, self.chunk)
         names: tuple[str, ...] = dims(self.grid)
         if layout.yearly:
-            if years is None:
+            if steps is None:
                 raise StoreError(f"{layout.name}: no years are given.", "Give the period.")
-            shape, chunks, names = (len(years), *shape), (1, *chunks), ("time", *names)
+            shape, chunks, names = (len(steps), *shape), (1, *chunks), ("time", *names)
         if self.has(layout.name):
             array = zarr.open_array(str(self.path), path=layout.name, mode="r+")
             if array.shape[-2:] != shape[-2:] or array.chunks != chunks or array.dtype != np.dtype(layout.dtype):
@@ -116,13 +121,11 @@ class Store:
         for name, variable in spatial_coords(self.grid).items():
             sums |= self._small(name, variable.values, variable.dims, variable.attrs)
 
-    def _write_time(self, years: Sequence[int], sums: dict[str, int]) -> None:
-        start = np.array([np.datetime64(f"{y}-01-01") for y in years])
-        end = np.array([np.datetime64(f"{y + 1}-01-01") for y in years])
-        days = ((start - _EPOCH) // np.timedelta64(1, "D")).astype("int64")
-        bounds = np.stack([days, ((end - _EPOCH) // np.timedelta64(1, "D")).astype("int64")], axis=1)
+    def _write_time(self, steps: Sequence[Any], name: str, sums: dict[str, int]) -> None:
+        bounds = ((np.array(steps, "datetime64[D]") - _EPOCH) // np.timedelta64(1, "D")).astype("int64")
+        days = bounds[:, 0]
         units = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
-        attrs = {"standard_name": "time", "long_name": "year", "axis": "T", "bounds": "time_bnds"} | units
+        attrs = {"standard_name": "time", "long_name": name, "axis": "T", "bounds": "time_bnds"} | units
         sums |= self._small("time", days, ("time",), attrs)
         sums |= self._small("time_bnds", bounds, ("time", "bnds"), units)
 

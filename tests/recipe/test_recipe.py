@@ -75,7 +75,8 @@ CASES = {
         edit('"era5/*.nc"}\n  prec', '"era5/*.nc", resampel: nearest}\n  prec'),
         ":8: sources.temperature.resampel: not a recipe key.",
         "Did you mean 'resampling'? Keys here: reader, path, resampling, variable, units, time, aggregate, "
-        "min_coverage, min_fraction, max_qc, nonvegetated.",
+        "min_coverage, min_fraction, engine, year_start, max_qc, nonvegetated, mixed_versions, nodata, elevation, "
+        "continued_by.",
     ),
     "missing key": (edit("name: small\n", ""), ":1: name: the key is missing.", "Add `name:` there."),
     "missing key below": (
@@ -194,12 +195,40 @@ CASES = {
     ),
     "bilinear npp": (
         edit('"mod17/*.hdf"', "x, resampling: bilinear"),
-        ":6: sources: npp: its codes allow `resampling: nearest` only.",
+        ":6: sources: npp: its codes allow no `resampling: bilinear`.",
+        MEND,
+    ),
+    "barren land in averages": (
+        edit('"mod17/*.hdf"', "x, resampling: average, nonvegetated: zero"),
+        ":6: sources: npp: `nonvegetated: zero` needs `resampling: nearest`: a cell's average would mix barren land, "
+        "which respires nothing, with the rest.",
+        MEND,
+    ),
+    "an engine for npp": (
+        edit('"mod17/*.hdf"', "x, engine: xesmf"),
+        ":6: sources: npp: `engine`, `elevation` and `year_start` belong to climate.",
+        MEND,
+    ),
+    "xesmf has no average": (
+        edit('"chirps/*.nc"', "x, engine: xesmf, resampling: average"),
+        ":9: sources.precipitation: `engine: xesmf` has no `resampling: average`; `conservative` is its mean over "
+        "cells.",
+        MEND,
+    ),
+    "elevation of rain": (
+        edit('"chirps/*.nc"', "x, elevation: {orography: a.nc, dem: b.tif}"),
+        ":6: sources: precipitation: `elevation` belongs to temperature.",
+        MEND,
+    ),
+    "years that begin apart": (
+        edit('"chirps/*.nc"', "x, year_start: 10"),
+        ":6: sources: `year_start`: the years of climate must begin together (temperature in month 1, precipitation in "
+        "month 10, radiation in month 1).",
         MEND,
     ),
     "quality of rain": (
         edit('"chirps/*.nc"', "x, max_qc: 10"),
-        ":6: sources: precipitation: `max_qc` and `nonvegetated` belong to npp.",
+        ":6: sources: precipitation: `max_qc`, `nonvegetated` and `continued_by` belong to npp.",
         MEND,
     ),
     "bounds of no regions": (
@@ -241,6 +270,18 @@ def test_defaults(write):
     assert (npp.resampling, npp.nonvegetated, npp.min_coverage, npp.min_fraction) == ("nearest", "nan", 1.0, 0.5)
     assert npp.patterns == ("mod17/*.hdf",)
     assert r.years == range(2001, 2021)
+
+
+def test_a_record_that_goes_on_with_another_reader(write):
+    later = "continued_by: {reader: vnp17a3hgf, path: v/*.h5, from: 2015}"
+    r = load_recipe(write(edit('"mod17/*.hdf"', f'"mod17/*.hdf", max_qc: 40, {later}')))
+    first, second = r.sources.npp.records(r.period)
+    assert (first.source.reader, first.years) == ("mod17a3hgf", (2001, 2014))
+    assert (second.source.reader, second.source.patterns, second.years) == ("vnp17a3hgf", ("v/*.h5",), (2015, 2020))
+    # how a cell is judged is the same in both
+    assert (first.source.max_qc, second.source.max_qc) == (40, 40)
+    assert [r.years for r in r.sources.npp.records((2001, 2014))] == [(2001, 2014)]
+    assert [r.years for r in r.sources.npp.records((2016, 2020))] == [(2016, 2020)]
 
 
 def test_a_modelled_npp_and_no_radiation(write):

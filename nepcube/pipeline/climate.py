@@ -1,0 +1,48 @@
+"""The months or days of climate on the grid, which are kept only where the recipe asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from nepcube import store
+from nepcube.grid import windows
+from nepcube.pipeline.context import Run, unit_of
+from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
+from nepcube.pipeline.sampling import sampling_of
+
+if TYPE_CHECKING:
+    from nepcube.grid import Window
+
+STAGE = "analyse"
+
+
+def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
+    """Write every month or day of some quantities, as respiration used them, and commit the store."""
+    import xarray as xr
+
+    native = {q: s.open() for q, s in series.items()}
+    unit = "datetime64[M]" if run.recipe.respiration.basis == "monthly" else "datetime64[D]"
+    starts = next(iter(native.values()))["time"].values.astype(unit)
+    steps = [(start, start + 1) for start in starts]
+    layouts = [store.Layout(q, "float32", ds[q].attrs, yearly=True) for q, ds in native.items()]
+    run.ledger.add(STAGE, "climate/coordinates", run.climate.create(layouts, None, steps=steps))
+    samplings = {q: sampling_of(run, q) for q in native}
+    done = run.ledger.done(STAGE)
+    todo = [(k, w) for k in range(len(steps)) for w in windows(run.grid, run.block) if _unit(run, k, w) not in done]
+
+    def jobs() -> Iterator[Job]:
+        for k, window in todo:
+            parts = {q: samplings[q].block(ds.isel(time=slice(k, k + 1)), run.grid, window) for q, ds in native.items()}
+            lazy = xr.Dataset({q: part.drop_vars("time") for q, part in parts.items()})
+            yield Job(lazy, run.climate, window, tuple(run.chunks_of(window)), k, 0)
+
+    for n, (job, sums) in enumerate(run.engine.map(execute_job, jobs()), start=1):
+        run.ledger.add(STAGE, _unit(run, job.step or 0, job.window), sums)
+        run.progress(f"{STAGE}: climate", n, len(todo))
+    run.ledger.flush()
+    run.climate.commit(cube_attrs(run))
+
+
+def _unit(run: Run, step: int, window: Window) -> str:
+    return f"climate/{step}/{unit_of(window, run.climate.chunk)}"

@@ -1,0 +1,121 @@
+"""How a climate quantity comes from its native grid to a block of the target: method, engine, elevation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import harmonise, sources, store
+from nepcube.errors import GridError
+from nepcube.grid import Window, dims
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    from nepcube import recipe as recipes
+    from nepcube.pipeline.context import Run
+
+#: the variable of the cube that holds the height of its cells, where temperature is corrected for it
+ELEVATION = "elevation"
+
+
+@dataclass(frozen=True)
+class Relief:
+    """What the correction of temperature for elevation needs: the model's relief, the cells' heights, the rate."""
+
+    orography: store.NativeSeries
+    cube: Path
+    lapse_rate: float
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one quantity is brought to the grid; light enough to send to workers."""
+
+    quantity: str
+    method: str
+    min_fraction: float
+    engine: str
+    weights: Path | None
+    relief: Relief | None
+
+    def block(
+        self, native: xr.Dataset, grid: GeoBox, window: Window, heights: xr.DataArray | None = None
+    ) -> xr.DataArray:
+        """Give the quantity in a window; `heights` of its cells are read from the cube when left out."""
+        options: Any = {"min_fraction": self.min_fraction, "engine": self.engine, "weights": self.weights}
+        out = harmonise.regrid_window(native, grid, window, self.method, **options)[self.quantity]
+        if self.relief is None:
+            return out
+        coarse = harmonise.regrid_window(self.relief.orography.open(), grid, window, self.method, **options)
+        fine = self._heights(grid, window) if heights is None else heights
+        return harmonise.correct_for_elevation(
+            out, coarse["orography"].isel(time=0, drop=True), fine, self.relief.lapse_rate
+        )
+
+    def _heights(self, grid: GeoBox, window: Window) -> xr.DataArray:
+        import xarray as xr
+
+        assert self.relief is not None
+        values = store.read_block(self.relief.cube, [ELEVATION], window)[ELEVATION]
+        return xr.DataArray(values, dims=dims(grid))
+
+
+def sampling_of(run: Run, quantity: str) -> Sampling:
+    """Give how the recipe brings a quantity to the grid."""
+    source = run.recipe.sources.readers()[quantity]
+    relief = None
+    if source.elevation is not None:
+        relief = Relief(orography_series(run), run.cube.path, source.elevation.lapse_rate)
+    weights = run.out / ".nepcube" / "weights" if source.engine == "xesmf" else None
+    return Sampling(quantity, source.resampling, source.min_fraction, source.engine, weights, relief)
+
+
+def orography_series(run: Run) -> store.NativeSeries:
+    """Give the place of the relief that temperature belongs to."""
+    return store.NativeSeries(run.out / ".nepcube" / "native" / "orography.zarr")
+
+
+def open_elevation(recipe: recipes.Recipe, grid: GeoBox) -> tuple[xr.DataArray, xr.DataArray] | None:
+    """Open the relief of the temperature's source and the elevation model, in m, where the recipe names them.
+
+    Raises
+    ------
+    NepcubeError
+        One of the two cannot be used, or does not cover the grid.
+    """
+    source = recipe.sources.readers()["temperature"]
+    if source.elevation is None:
+        return None
+    out = []
+    for path in (source.elevation.orography, source.elevation.dem):
+        resolved = recipe.resolve(path)
+        field = harmonise.surface_height(sources.open_raster(resolved))
+        if not harmonise.covers(field.to_dataset(name="height"), grid):
+            raise GridError(
+                f"{resolved}: it does not cover `grid.bounds`.", "Give a raster of a larger area, or a smaller grid."
+            )
+        out.append(field)
+    return out[0], out[1]
+
+
+def keep_orography(run: Run, field: xr.DataArray) -> None:
+    """Keep the relief of the temperature's source beside the native climate, where jobs read it."""
+    series = orography_series(run)
+    if series.exists:
+        return
+    stamp = np.array(["2000-01-01"], "datetime64[ns]")
+    whole: Any = field.rename("orography").expand_dims(time=stamp)
+    series.create(whole, stamp)
+    series.write(np.asarray(whole.data, np.float64), stamp)
+
+
+def heights_of(dem: xr.DataArray, grid: GeoBox, window: Window) -> xr.Dataset:
+    """Give the mean height of the cells of a window, lazy: by centres of a finer model, else interpolated."""
+    ds = dem.to_dataset(name=ELEVATION)
+    method = "average" if harmonise.is_finer(ds, grid) else "bilinear"
+    return harmonise.regrid_window(ds, grid, window, method)
