@@ -4,7 +4,7 @@ from nepcube.harmonise.elevation import correct_for_elevation, surface_height
 from nepcube.harmonise.missing import gaps
 from nepcube.harmonise.overlaps import covers, is_finer
 from nepcube.harmonise.periods import hourly_increments, to_annual, to_interval
-from nepcube.harmonise.resampling import regrid, regrid_window
+from nepcube.harmonise.resampling import regrid, regrid_window, require_engine
 from nepcube.harmonise.years import year_comment, years_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "is_finer",
     "regrid",
     "regrid_window",
+    "require_engine",
     "surface_height",
     "to_annual",
     "to_interval",

@@ -3,28 +3,31 @@
 ESMF is only to be had from conda. The tests run this module on a stand-in of xESMF (same arguments, weights by the test
 itself) and compare the applying of weights with numbers that ESMF computed; they do not run a real ESMF.
 
-ESMF's cell edges are great circles, those of the default engine parallels and meridians.
+It can be called from one thread alone and may take its process down, so it runs in a process of its own and hands its
+weights over as files. Its cell edges are great circles, those of the default engine parallels and meridians.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import math
+import json
 import os
+import pickle
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.errors import GridError
+from nepcube.errors import GridError, NepcubeError
 from nepcube.grid import Window
-from nepcube.harmonise.positions import Lattice, positions, reach, within
+from nepcube.harmonise.positions import Lattice, positions
+from nepcube.harmonise.tiles import DEFAULT, METHODS, Tile, source_extent, tiles
 from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -32,22 +35,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-#: our names of the methods, and xESMF's
-METHODS = {"nearest": "nearest_s2d", "bilinear": "bilinear", "conservative": "conservative"}
+__all__ = ["METHODS", "probe", "regrid_window_esmf", "source_extent", "window_weights"]
 
-#: target cells a side of a tile, one tenth more at most; ESMF needs some 1.5 kB a target cell
-TILE = 500
-#: source cells of a tile: a fine source on a coarse target gets smaller tiles
-SOURCE_CELLS = 2 * TILE * TILE
-#: source cells that even the smallest tile may not exceed
-MOST_CELLS = 16 * SOURCE_CELLS
-#: source cells around what a tile touches
-MARGIN = 2
 # part of the name of a kept file: raised when the same grids and tile would give other weights
 _EDITION = "nepcube esmf weights 1"
 
-_DEFAULT = "leave `engine: xesmf` out"
-# ESMF keeps state for the whole process
+# one ESMF at a time: it takes a core and up to a gigabyte
 _LOCK = threading.Lock()
 
 
@@ -85,106 +78,15 @@ def _reason(name: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name == name:
         return (
             f"engine: {name} is not installed.",
-            f"Install ESMF with conda (`conda env create -f environment.yml`; pip has no esmpy), or {_DEFAULT}.",
+            f"Install ESMF with conda (`conda env create -f environment.yml`; pip has no esmpy), or {DEFAULT}.",
         )
     what = f"engine: {name} does not load: {type(error).__name__}: {error}"
     if "ESMFMKFILE" in str(error):
         return what, (
             "Activate the conda environment, which sets ESMFMKFILE, or set ESMFMKFILE to the path of its lib/esmf.mk; "
-            f"or {_DEFAULT}."
+            f"or {DEFAULT}."
         )
-    return what, f"Mend the installation (`conda env create -f environment.yml` makes a fresh one), or {_DEFAULT}."
-
-
-# --------------------------------------------------------------------------------------------------------------- tiles
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of a window of the target, and the rows and columns of the source that it needs."""
-
-    window: Window
-    rows: slice
-    columns: slice
-
-    @property
-    def source_shape(self) -> tuple[int, int]:
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-
-def tiles(source: Lattice, grid: GeoBox, window: Window, method: str) -> list[Tile]:
-    """Cut a window of the target into tiles; parts that lie off the source are left out.
-
-    A tile has about 500 x 500 target cells at most, fewer where the source is so fine that they would need more than
-    half a million source cells.
-
-    Raises
-    ------
-    GridError
-        The method is not one of the engine's.
-    """
-    if method not in METHODS:
-        raise GridError(f"engine: xesmf has no method {method!r}.", f"Use one of {', '.join(METHODS)}, or {_DEFAULT}.")
-    out: list[Tile] = []
-    for y0, y1 in _parts(window.y0, window.y1):
-        for x0, x1 in _parts(window.x0, window.x1):
-            out.extend(_fitting(source, grid, Window(y0, y1, x0, x1), method))
-    return out
-
-
-def _parts(first: int, last: int) -> list[tuple[int, int]]:
-    # nearly equal parts, so that none is a sliver
-    n = math.ceil((last - first) / (1.1 * TILE))
-    return list(pairwise(first + (last - first) * k // n for k in range(n + 1)))
-
-
-def _fitting(source: Lattice, grid: GeoBox, window: Window, method: str) -> list[Tile]:
-    needed = _needed(source, grid, window, method)
-    if needed is None:
-        return []
-    tile = Tile(window, *needed)
-    rows, columns = tile.source_shape
-    if rows * columns <= SOURCE_CELLS or (max(window.shape) < 4 and rows * columns <= MOST_CELLS):
-        return [tile]
-    if max(window.shape) < 4:
-        raise GridError(
-            f"engine: xesmf would need {rows * columns} source cells for rows {window.y0} to {window.y1} and columns "
-            f"{window.x0} to {window.x1} of the grid.",
-            f"Use a finer grid, one that lies within the source's projection, or {_DEFAULT}.",
-        )
-    if window.shape[0] >= window.shape[1]:
-        middle = (window.y0 + window.y1) // 2
-        halves = [Window(window.y0, middle, window.x0, window.x1), Window(middle, window.y1, window.x0, window.x1)]
-    else:
-        middle = (window.x0 + window.x1) // 2
-        halves = [Window(window.y0, window.y1, window.x0, middle), Window(window.y0, window.y1, middle, window.x1)]
-    return [t for half in halves for t in _fitting(source, grid, half, method)]
-
-
-def _needed(source: Lattice, grid: GeoBox, window: Window, method: str) -> tuple[slice, slice] | None:
-    found = within(source, *reach(source, grid, window, MARGIN))
-    if found is None:
-        return None
-    return _two(found[0], source.rows, "row"), _two(found[1], source.columns, "column")
-
-
-def _two(part: slice, size: int, name: str) -> slice:
-    # ESMF refuses a grid that is one cell wide
-    if size < 2:
-        raise GridError(f"The source has one {name}; ESMF needs two.", f"Keep two {name}s at least, or {_DEFAULT}.")
-    start = min(part.start, size - 2)
-    return slice(start, max(part.stop, start + 2))
-
-
-def source_extent(source: Lattice, grid: GeoBox, window: Window, method: str) -> tuple[slice, slice] | None:
-    """Give the source rows and columns that `regrid_window_esmf` needs for a window, or None where it touches none."""
-    cut = tiles(source, grid, window, method)
-    if not cut:
-        return None
-    return (
-        slice(min(t.rows.start for t in cut), max(t.rows.stop for t in cut)),
-        slice(min(t.columns.start for t in cut), max(t.columns.stop for t in cut)),
-    )
+    return what, f"Mend the installation (`conda env create -f environment.yml` makes a fresh one), or {DEFAULT}."
 
 
 # ------------------------------------------------------------------------------------------------------------- weights
@@ -194,6 +96,8 @@ def window_weights(
     source: Lattice, grid: GeoBox, window: Window, method: str, *, cache: Path | None = None
 ) -> Iterator[tuple[Tile, Weights]]:
     """Make the weights of one window of the target, tile by tile, so that memory does not grow with the window.
+
+    What is missing is made by a process of its own, one at a time, and read from the weight files that it writes.
 
     Parameters
     ----------
@@ -207,7 +111,7 @@ def window_weights(
     cache : path, optional
         A folder for the weight files, in ESMF's format. A file that is there is read, and ESMF is then not needed; one
         that is not is written by renaming, so that several processes may share the folder. A name holds the method, a
-        fingerprint of both grids, and the tile.
+        fingerprint of both grids, and the tile. With None the files are made for this call alone.
 
     Yields
     ------
@@ -222,21 +126,58 @@ def window_weights(
     SourceError
         A kept file is damaged or not what it is named.
     """
-    for tile in tiles(source, grid, window, method):
-        yield tile, _tile_weights(source, grid, tile, method, cache)
+    with tempfile.TemporaryDirectory(prefix="nepcube-") as room:
+        folder = Path(room) if cache is None else Path(cache)
+        jobs = [(tile, folder / _file_name(source, grid, tile, method)) for tile in tiles(source, grid, window, method)]
+        if not all(path.exists() for _, path in jobs):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _LOCK:
+                _run_apart(source, grid, method, [job for job in jobs if not job[1].exists()], Path(room))
+        for tile, path in jobs:
+            yield (
+                tile,
+                read_weights(
+                    path, source_shape=tile.source_shape, target_shape=tile.window.shape, method=METHODS[method]
+                ),
+            )
 
 
-def _tile_weights(source: Lattice, grid: GeoBox, tile: Tile, method: str, cache: Path | None) -> Weights:
-    path = None if cache is None else Path(cache) / _file_name(source, grid, tile, method)
-    if path is not None and path.exists():
-        return read_weights(
-            path, source_shape=tile.source_shape, target_shape=tile.window.shape, method=METHODS[method]
+def _run_apart(source: Lattice, grid: GeoBox, method: str, jobs: list[tuple[Tile, Path]], room: Path) -> None:
+    (room / "asked").write_bytes(pickle.dumps((source, grid, method, jobs)))
+    # it finds the modules that this process finds, and is spared a Ctrl-C, which is for this process to answer
+    found = [str(Path(__file__).parents[2]), *(p for p in sys.path if p)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "from nepcube.harmonise import esmf; esmf._answer()", str(room)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(found)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        start_new_session=True,
+    )
+    refused = room / "refused"
+    if refused.exists():
+        raise GridError(*json.loads(refused.read_text(encoding="utf-8")))
+    # ESMF may crash when its process ends, with all the work done
+    if not all(path.exists() for _, path in jobs):
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise GridError(
+            f"engine: the process that runs ESMF ended with {done.returncode}: {said[-1]}",
+            f"Free memory or disk if it lacked some, or {DEFAULT}.",
         )
-    weights, centres = _make(source, grid, tile, method)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _answer() -> None:
+    """Do what the process that started this one asks for."""
+    room = Path(sys.argv[1])
+    try:
+        _make_files(*pickle.loads((room / "asked").read_bytes()))
+    except NepcubeError as error:
+        (room / "refused").write_text(json.dumps([error.what, error.way_out]), encoding="utf-8")
+
+
+def _make_files(source: Lattice, grid: GeoBox, method: str, jobs: list[tuple[Tile, Path]]) -> None:
+    for tile, path in jobs:
+        weights, centres = _make(source, grid, tile, method)
         write_weights(weights, path, centres=centres)
-    return weights
 
 
 def _file_name(source: Lattice, grid: GeoBox, tile: Tile, method: str) -> str:
@@ -293,8 +234,7 @@ def _call(
     # cells off the globe are masked, and may have collapsed to a line
     collapsed = {"ignore_degenerate": True} if "mask" in ds_in or "mask" in ds_out else {}
     try:
-        with _LOCK:
-            entries = xesmf.Regridder(ds_in, ds_out, method, periodic=False, unmapped_to_nan=False, **collapsed)
+        entries = xesmf.Regridder(ds_in, ds_out, method, periodic=False, unmapped_to_nan=False, **collapsed)
         matrix = entries.weights.data
         rows, columns = np.asarray(matrix.coords, np.int64)
         return rows, columns, np.asarray(matrix.data, np.float64)
@@ -303,7 +243,7 @@ def _call(
         raise GridError(
             f"engine: xesmf made no {method} weights for rows {w.y0} to {w.y1} and columns {w.x0} to {w.x1} of the "
             f"grid: {type(error).__name__}: {error}",
-            f"ESMF says more in its *ESMF_LogFile; or {_DEFAULT}.",
+            f"ESMF may have written more into an *ESMF_LogFile here; or {DEFAULT}.",
         ) from error
 
 

@@ -80,6 +80,7 @@ def regrid(
     import xarray as xr
 
     _require_known(method, engine)
+    require_engine(engine)
     source = Lattice.of(ds)
     lazy = any(v.chunks is not None for v in ds.data_vars.values())
     if not lazy:
@@ -155,17 +156,26 @@ def _dress(out: dict[Any, Any], ds: xr.Dataset, grid: GeoBox, window: Window) ->
     )
 
 
+def require_engine(engine: str) -> None:
+    """Refuse an engine that is not installed, with its own reason; from the main thread only, as ESMF wants it.
+
+    Raises
+    ------
+    GridError
+    """
+    if engine == "xesmf":
+        from nepcube.harmonise import esmf
+
+        esmf.probe()
+
+
 def _require_known(method: str, engine: str) -> None:
     if method not in METHODS:
         raise GridError(f"{method!r} is not a resampling method.", f"Use one of {', '.join(METHODS)}.")
     if engine not in ENGINES:
         raise GridError(f"{engine!r} is not a resampling engine.", f"Use one of {', '.join(ENGINES)}.")
-    if engine == "xesmf":
-        from nepcube.harmonise import esmf
-
-        if method == "average":
-            raise GridError("xesmf: it has no `average`.", "Use `conservative`, its mean over cells.")
-        esmf.probe()
+    if engine == "xesmf" and method == "average":
+        raise GridError("xesmf: it has no `average`.", "Use `conservative`, its mean over cells.")
 
 
 def _how(
@@ -250,9 +260,9 @@ def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
 
 def _reach(source: Lattice, grid: GeoBox, window: Window, how: _How) -> tuple[range, range]:
     if how.engine == "xesmf":
-        from nepcube.harmonise import esmf
+        from nepcube.harmonise.tiles import source_extent
 
-        found = esmf.source_extent(source, grid, window, how.method)
+        found = source_extent(source, grid, window, how.method)
         return (range(found[0].start, found[0].stop), range(found[1].start, found[1].stop)) if found else (_NONE, _NONE)
     rows, columns = reach(source, grid, window, margin=2)
     if how.method != "average":

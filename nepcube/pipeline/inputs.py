@@ -174,6 +174,7 @@ def open_records(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> list[xr
 def _require_usable(
     native: xr.Dataset, quantity: str, record: recipes.Record, recipe: recipes.Recipe, grid: GeoBox
 ) -> None:
+    harmonise.require_engine(record.source.engine)
     if quantity == "npp":
         _require_tiles(native, record, recipe, grid)
     # the plan of the years finds what is missing before anything is computed

@@ -68,6 +68,7 @@ class Sampling:
 def sampling_of(run: Run, quantity: str) -> Sampling:
     """Give how the recipe brings a quantity to the grid."""
     source = run.recipe.sources.readers()[quantity]
+    harmonise.require_engine(source.engine)
     relief = None
     if source.elevation is not None:
         relief = Relief(orography_series(run), run.cube.path, source.elevation.lapse_rate)

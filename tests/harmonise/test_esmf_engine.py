@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from odc.geo.geobox import GeoBox
 from scipy.spatial import cKDTree
@@ -25,7 +27,7 @@ from shapely import STRtree, area, intersection, polygons
 import nepcube as nc
 from nepcube.errors import GridError, SourceError
 from nepcube.grid import Window, coordinates
-from nepcube.harmonise import esmf
+from nepcube.harmonise import esmf, tiles
 from nepcube.harmonise.positions import Lattice
 from nepcube.harmonise.weights import apply_weights, read_weights
 
@@ -163,12 +165,13 @@ def xesmf(monkeypatch):
     module.Regridder = type("Regridder", (Regridder,), {"calls": [], "fault": None})
     monkeypatch.setitem(sys.modules, "esmpy", ModuleType("esmpy"))
     monkeypatch.setitem(sys.modules, "xesmf", module)
+    monkeypatch.setattr(esmf, "_run_apart", lambda *asked: esmf._make_files(*asked[:-1]))
     return module.Regridder
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(esmf, "TILE", 7)
+    monkeypatch.setattr(tiles, "TILE", 20)
 
 
 # --------------------------------------------------------------------------------------------------------------- grids
@@ -209,26 +212,28 @@ def as_dataset(data, source):
 def test_tiles_are_nearly_equal_and_near_their_size():
     grid = GeoBox((1500, 1024), Affine(0.004, 0, 91, 0, -0.004, 38), "EPSG:4326")
     for window in (whole(grid), Window(10, 511, 3, 4), Window(0, 1, 0, 550), Window(1499, 1500, 0, 551)):
-        cut = esmf.tiles(DEGREES, grid, window, "bilinear")
+        cut = tiles.tiles(DEGREES, grid, window, "bilinear")
         seen = np.zeros(grid.shape, int)
         for t in cut:
             seen[t.window.slices] += 1
             assert max(t.window.shape) <= 550
         assert (seen[window.slices] == 1).all()
         assert seen.sum() == window.shape[0] * window.shape[1]
-    assert [t.window.shape for t in esmf.tiles(DEGREES, grid, Window(0, 1024, 0, 1024), "bilinear")] == [(512, 512)] * 4
+    assert [t.window.shape for t in tiles.tiles(DEGREES, grid, Window(0, 1024, 0, 1024), "bilinear")] == [
+        (512, 512)
+    ] * 4
 
 
 def test_a_fine_source_gets_smaller_tiles(monkeypatch):
-    monkeypatch.setattr(esmf, "SOURCE_CELLS", 150)
-    cut = esmf.tiles(DEGREES, COARSE, whole(COARSE), "conservative")
+    monkeypatch.setattr(tiles, "SOURCE_CELLS", 150)
+    cut = tiles.tiles(DEGREES, COARSE, whole(COARSE), "conservative")
     assert len(cut) > 2
     assert sum(t.window.shape[0] * t.window.shape[1] for t in cut) == 20
     for t in cut:
         assert t.source_shape[0] * t.source_shape[1] <= 150 or max(t.window.shape) < 4
-    monkeypatch.setattr(esmf, "MOST_CELLS", 30)
+    monkeypatch.setattr(tiles, "MOST_CELLS", 30)
     with pytest.raises(GridError) as caught:
-        esmf.tiles(DEGREES, COARSE, whole(COARSE), "conservative")
+        tiles.tiles(DEGREES, COARSE, whole(COARSE), "conservative")
     assert caught.value.what.startswith("engine: xesmf would need ")
     assert caught.value.way_out == (
         "Use a finer grid, one that lies within the source's projection, or leave `engine: xesmf` out."
@@ -237,7 +242,7 @@ def test_a_fine_source_gets_smaller_tiles(monkeypatch):
 
 def test_a_tile_needs_its_cells_and_a_margin_of_the_source():
     # target rows 0 to 1 and columns 0 to 1: 38.2 to 36.9 N and 91.1 to 92.4 E
-    tile = esmf.tiles(DEGREES, COARSE, Window(0, 1, 0, 1), "conservative")[0]
+    tile = tiles.tiles(DEGREES, COARSE, Window(0, 1, 0, 1), "conservative")[0]
     # the edges lie in source rows 3 (38.5 to 38) and 6 (37 to 36.5), columns 2 (91 to 91.5) and 4 (92 to 92.5)
     assert tile.rows.start <= 3 - 1
     assert tile.rows.stop >= 6 + 2
@@ -248,7 +253,7 @@ def test_a_tile_needs_its_cells_and_a_margin_of_the_source():
 
 
 def test_what_lies_off_the_source_needs_no_esmf(monkeypatch):
-    monkeypatch.setitem(sys.modules, "esmpy", None)
+    monkeypatch.setattr(esmf, "_run_apart", None)
     far = GeoBox((4, 5), Affine(0.1, 0, 10, 0, -0.1, 5), "EPSG:4326")
     for method in esmf.METHODS:
         assert esmf.source_extent(DEGREES, far, whole(far), method) is None
@@ -277,7 +282,7 @@ def test_bilinear_and_nearest_are_those_of_the_default_engine(xesmf, small_tiles
             assert_array_equal(got, want)
         else:
             assert_allclose(got, want, rtol=2e-6, atol=2e-5)
-    assert len(xesmf.calls) > 60
+    assert len(xesmf.calls) > 12
 
 
 def dense_conservative(source, grid):
@@ -310,6 +315,56 @@ def test_conservative_is_the_share_of_the_areas(xesmf, small_tiles, grid):
     assert_allclose(got, want, rtol=2e-6, atol=2e-5)
 
 
+@st.composite
+def two_grids(draw):
+    def number(low, high):
+        return draw(st.floats(low, high, allow_nan=False).map(lambda v: round(v, 3)))
+
+    dy = number(0.2, 1.5) * draw(st.sampled_from([1, -1]))
+    source = Lattice(
+        number(-40, 40),
+        number(-40, 40),
+        dy,
+        number(0.2, 1.5),
+        draw(st.integers(2, 12)),
+        draw(st.integers(2, 12)),
+        "EPSG:4326",
+    )
+    east, north = source.x0 + number(-4, 8), source.y0 + number(-8, 8)
+    rows, columns = draw(st.integers(1, 10)), draw(st.integers(1, 10))
+    return source, GeoBox((rows, columns), Affine(number(0.1, 2), 0, east, 0, -number(0.1, 2), north), "EPSG:4326")
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(two_grids(), st.integers(1, 12))
+def test_the_weights_of_any_two_grids_add_up(xesmf, monkeypatch, grids, side):
+    source, grid = grids
+    monkeypatch.setattr(tiles, "TILE", side)
+    y, x = coordinates(grid)
+    rows, columns = dense_conservative(source, grid)
+    covered = rows.sum(axis=1)[:, None] * columns.sum(axis=1)
+    r, c = (y - source.y0) / source.dy, (x - source.x0) / source.dx
+    between_centres = ((r >= 0) & (r <= source.rows - 1))[:, None] & ((c >= 0) & (c <= source.columns - 1))
+    plane = 3 + 2 * (source.y0 + source.dy * np.arange(source.rows))[:, None] - np.zeros(source.columns)
+    for method, want in (("conservative", covered), ("bilinear", between_centres.astype(float))):
+        sums = np.zeros(grid.shape)
+        field_on_target = np.full(grid.shape, np.nan)
+        for tile in tiles.tiles(source, grid, whole(grid), method):
+            weights, _ = esmf._make(source, grid, tile, method)
+            sums[tile.window.slices] = weights.sums.reshape(tile.window.shape)
+            assert_allclose(weights.fracs, weights.sums, rtol=0, atol=1e-12)
+            field_on_target[tile.window.slices] = apply_weights(weights, plane[tile.rows, tile.columns], 0.0)
+        # centres on the outermost source centres are inside or outside up to rounding
+        on_edge = np.isclose(r, np.clip(r, 0, source.rows - 1), atol=1e-6)[:, None] & np.isclose(
+            c, np.clip(c, 0, source.columns - 1), atol=1e-6
+        )
+        settled = np.ones(grid.shape, bool) if method == "conservative" else between_centres | ~on_edge
+        assert_allclose(sums[settled], want[settled], rtol=0, atol=1e-9)
+        if method == "bilinear":
+            linear = np.broadcast_to((3 + 2 * y)[:, None], grid.shape)
+            assert_allclose(field_on_target[between_centres], linear[between_centres], rtol=1e-9, atol=1e-9)
+
+
 def test_conservative_counts_what_the_source_does_not_cover(xesmf):
     # the second column's cells lie half off the source's eastern edge, 100 E
     grid = GeoBox((3, 2), Affine(1.0, 0, 98.5, 0, -1.0, 38.0), "EPSG:4326")
@@ -334,24 +389,26 @@ def test_corners_beyond_the_poles_are_at_the_poles(xesmf):
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "conservative"])
-@pytest.mark.parametrize("grid", [FINE, COARSE], ids=["finer", "coarser"])
-def test_tiles_windows_and_cuts_of_the_source_change_nothing(xesmf, monkeypatch, method, grid):
+@pytest.mark.parametrize(
+    ("grid", "height", "width", "side"), [(FINE, 16, 19, 8), (COARSE, 3, 5, 2)], ids=["finer", "coarser"]
+)
+def test_tiles_windows_and_cuts_of_the_source_change_nothing(xesmf, monkeypatch, method, grid, height, width, side):
     data = field(DEGREES, lead=(2, 2), missing=0.1)
     want = esmf.regrid_window_esmf(data, DEGREES, grid, whole(grid), method)
     assert len(xesmf.calls) == 1
     assert np.isfinite(want).mean() > 0.5
-    monkeypatch.setattr(esmf, "TILE", 3)
+    monkeypatch.setattr(tiles, "TILE", side)
     got = np.empty_like(want)
     rows, columns = grid.shape
-    for y0 in range(0, rows, 9):
-        for x0 in range(0, columns, 10):
-            window = Window(y0, min(y0 + 9, rows), x0, min(x0 + 10, columns))
+    for y0 in range(0, rows, height):
+        for x0 in range(0, columns, width):
+            window = Window(y0, min(y0 + height, rows), x0, min(x0 + width, columns))
             ys, xs = esmf.source_extent(DEGREES, grid, window, method)
             got[..., window.y0 : window.y1, window.x0 : window.x1] = esmf.regrid_window_esmf(
                 data[..., ys, xs], DEGREES, grid, window, method, origin=(ys.start, xs.start)
             )
-    assert len(xesmf.calls) > 4
-    assert max(np.prod(target) for _, target, _ in xesmf.calls[1:]) <= 16
+    assert len(xesmf.calls) > 6
+    assert max(np.prod(target) for _, target, _ in xesmf.calls[1:]) <= 81
     assert_array_equal(got, want)
 
 
@@ -432,7 +489,7 @@ def test_cutting_a_sinusoidal_source_changes_nothing(xesmf, monkeypatch, method)
     data = field(MODIS, missing=0.1)
     want = esmf.regrid_window_esmf(data, MODIS, ABOVE, whole(ABOVE), method)
     assert np.isfinite(want).mean() > 0.8
-    monkeypatch.setattr(esmf, "TILE", 3)
+    monkeypatch.setattr(tiles, "TILE", 3)
     got = esmf.regrid_window_esmf(data, MODIS, ABOVE, whole(ABOVE), method)
     assert len(xesmf.calls) == 1 + 2 * 3
     assert all(source[0] < 24 and source[1] < 50 for source, _, _ in xesmf.calls[1:])
@@ -514,7 +571,7 @@ def test_weights_are_made_once_and_read_again(xesmf, small_tiles, tmp_path, monk
         assert_array_equal(made, want)
     calls = len(xesmf.calls)
     # another year, without ESMF
-    monkeypatch.setitem(sys.modules, "esmpy", None)
+    monkeypatch.setattr(esmf, "_run_apart", None)
     for method in esmf.METHODS:
         again = esmf.regrid_window_esmf(data[:1], DEGREES, COARSE, whole(COARSE), method, cache=str(cache))
         want = esmf.regrid_window_esmf(data, DEGREES, COARSE, whole(COARSE), method, cache=cache)
@@ -528,7 +585,7 @@ def test_weights_are_made_once_and_read_again(xesmf, small_tiles, tmp_path, monk
 def test_a_kept_file_is_esmfs(xesmf, tmp_path):
     esmf.regrid_window_esmf(field(DEGREES), DEGREES, COARSE, Window(1, 4, 0, 5), "conservative", cache=tmp_path)
     (path,) = tmp_path.iterdir()
-    (tile,) = esmf.tiles(DEGREES, COARSE, Window(1, 4, 0, 5), "conservative")
+    (tile,) = tiles.tiles(DEGREES, COARSE, Window(1, 4, 0, 5), "conservative")
     with netCDF4.Dataset(path) as file:
         assert_array_equal(file["dst_grid_dims"][:], [5, 3])
         assert_array_equal(file["src_grid_dims"][:], tile.source_shape[::-1])
@@ -618,7 +675,9 @@ def test_a_fault_of_esmf_is_told_with_the_tile(xesmf):
         "engine: xesmf made no bilinear weights for rows 3 to 9 and columns 0 to 5 of the grid: ValueError: "
         "ESMC_FieldRegridStore() failed with rc = 506."
     )
-    assert caught.value.way_out == "ESMF says more in its *ESMF_LogFile; or leave `engine: xesmf` out."
+    assert (
+        caught.value.way_out == "ESMF may have written more into an *ESMF_LogFile here; or leave `engine: xesmf` out."
+    )
 
 
 def probed():
@@ -667,11 +726,16 @@ def test_a_module_that_xesmf_lacks_is_named(xesmf, tmp_path, monkeypatch):
     assert what == "engine: xesmf does not load: ModuleNotFoundError: No module named 'no_such_sparse'"
 
 
+def modules_that_say(folder, *, esmpy="", xesmf=""):
+    for name, text in (("esmpy", esmpy), ("xesmf", xesmf)):
+        (folder / f"{name}.py").write_text(text)
+
+
+ORDER = "import sys\nprint(__name__, *[n for n in ('netCDF4', 'esmpy', 'xesmf') if n in sys.modules])\n"
+
+
 def in_a_fresh_process(folder, code):
-    for name in ("esmpy", "xesmf"):
-        (folder / f"{name}.py").write_text(
-            f"import sys\nprint('{name}', *[n for n in ('netCDF4', 'esmpy', 'xesmf') if n in sys.modules])\n"
-        )
+    modules_that_say(folder, esmpy=ORDER, xesmf=ORDER)
     here = os.pathsep.join([str(folder), str(Path(nc.__file__).parents[1])])
     environ = {**os.environ, "PYTHONPATH": here}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
@@ -699,3 +763,82 @@ except GridError as error:
         "engine: esmpy was imported before netCDF4, which crashes the process.",
         "Write `import netCDF4` above the first import of esmpy or xesmf.",
     ]
+
+
+# --------------------------------------------------------------------------------------------- a process of its own
+
+STAND_IN = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_esmf_engine import Regridder as Base
+class Regridder(Base):
+    calls, fault = [], None
+"""
+ON_THE_MAIN_THREAD = "import threading\nassert threading.current_thread() is threading.main_thread()\n"
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """Modules for the process that runs ESMF; what it leaves behind is looked for."""
+    import tempfile
+
+    folder, temporary = tmp_path / "modules", tmp_path / "tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    yield folder
+    assert list(temporary.iterdir()) == []
+
+
+def regridded(**options):
+    return esmf.regrid_window_esmf(field(DEGREES), DEGREES, COARSE, whole(COARSE), "bilinear", **options)
+
+
+def test_esmf_runs_on_the_main_thread_of_a_process_of_its_own(apart, tmp_path):
+    modules_that_say(apart, esmpy=ON_THE_MAIN_THREAD + "import sys\nassert 'netCDF4' in sys.modules", xesmf=STAND_IN)
+    got = []
+    thread = threading.Thread(target=lambda: got.append(regridded(cache=tmp_path / "kept")))
+    thread.start()
+    thread.join()
+    want = nc.regrid(as_dataset(field(DEGREES), DEGREES), COARSE, "bilinear").v.values
+    assert_allclose(got[0], want, rtol=2e-6, atol=2e-5)
+    assert "esmpy" not in sys.modules
+    assert "xesmf" not in sys.modules
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept_at = kept.stat().st_mtime_ns
+    modules_that_say(apart, esmpy="raise ImportError('gone')")
+    assert_array_equal(regridded(cache=tmp_path / "kept"), got[0])
+    assert kept.stat().st_mtime_ns == kept_at
+
+
+def test_without_a_folder_nothing_is_kept(apart):
+    modules_that_say(apart, xesmf=STAND_IN)
+    assert np.isfinite(regridded()).all()
+
+
+def test_a_refusal_comes_back_as_it_was_said(apart):
+    modules_that_say(apart, esmpy="raise ImportError('The ESMFMKFILE environment variable is not available.')")
+    with pytest.raises(GridError) as caught:
+        regridded()
+    assert caught.value.what == (
+        "engine: esmpy does not load: ImportError: The ESMFMKFILE environment variable is not available."
+    )
+    assert caught.value.way_out.startswith("Activate the conda environment, which sets ESMFMKFILE")
+
+
+def test_a_crash_of_esmf_is_told(apart):
+    modules_that_say(apart, esmpy="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(GridError) as caught:
+        regridded()
+    assert caught.value.what == "engine: the process that runs ESMF ended with -9: it said nothing"
+    assert caught.value.way_out == "Free memory or disk if it lacked some, or leave `engine: xesmf` out."
+    modules_that_say(apart, esmpy="import sys\nsys.stderr.write('first\\nForrtl: severe\\n')\nsys.exit(4)")
+    with pytest.raises(GridError) as caught:
+        regridded()
+    assert caught.value.what == "engine: the process that runs ESMF ended with 4: Forrtl: severe"
+
+
+def test_a_crash_when_all_is_done_costs_nothing(apart):
+    modules_that_say(apart, esmpy="import atexit, os\natexit.register(os._exit, 139)", xesmf=STAND_IN)
+    assert np.isfinite(regridded()).all()
