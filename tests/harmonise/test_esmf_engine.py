@@ -553,6 +553,14 @@ def test_cells_off_the_globe_are_masked(xesmf):
     assert_array_equal(ds["mask"].values == 0, off)
     assert_allclose(ds["lat"].values[~off], lat[~off], rtol=1e-9)
     assert_allclose(ds["lon"].values[~off], lon[~off], rtol=1e-9)
+    # a cell needs its four corners: in the north, the eastern one lies farthest east
+    phi = (source.y0 + source.dy * (np.arange(32) - 0.5)) / RADIUS
+    east = source.x0 + source.dx * (np.arange(32) + 0.5)
+    beyond = np.degrees(east / (RADIUS * np.cos(phi)[:, None])) > 180
+    assert (beyond & ~off).any()
+    ds = esmf._grid_dataset(SINUSOIDAL, edges, slice(0, 32), slice(0, 32), corners=True)
+    assert_array_equal(ds["mask"].values == 0, beyond)
+    assert ds["lat_b"].shape == ds["lon_b"].shape == (33, 33)
     grid = GeoBox((12, 10), Affine(0.5, 0, 174.0, 0, -0.5, 68.0), "EPSG:4326")
     got = esmf.regrid_window_esmf(np.where(off, 1e6, lat), source, grid, whole(grid), "conservative", 0.9)
     assert np.isfinite(got).mean() > 0.2
