@@ -19,7 +19,7 @@ import numpy as np
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
 from nepcube.sources.files import damaged, require
-from nepcube.sources.kept import Kept
+from nepcube.sources.kept import Kept, stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def read_field(path: str, field: str) -> NDArray[Any]:
     SourceError
         The file is damaged.
     """
-    return _KEPT.get((path, field, os.stat(path).st_mtime_ns), lambda: _read_field(path, field))
+    return _KEPT.get((path, field, stamp(path)), lambda: _read_field(path, field))
 
 
 def _read_field(path: str, field: str) -> NDArray[Any]:

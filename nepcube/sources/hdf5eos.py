@@ -15,7 +15,7 @@ import numpy as np
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
 from nepcube.sources.files import damaged, require
-from nepcube.sources.kept import Kept
+from nepcube.sources.kept import Kept, stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArr
         The file is damaged.
     """
     spans = tuple((w.start, w.stop) if isinstance(w, slice) else w for w in window)
-    return _KEPT.get((path, place, spans, os.stat(path).st_mtime_ns), lambda: _read_window(path, place, window))
+    return _KEPT.get((path, place, spans, stamp(path)), lambda: _read_window(path, place, window))
 
 
 def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArray[Any]:

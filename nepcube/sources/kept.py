@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Give what changes when a file is written anew, for a key."""
+    state = os.stat(path)
+    return state.st_mtime_ns, state.st_size
 
 
 class _Slot:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.sources.files import damaged, require
-from nepcube.sources.kept import Kept
+from nepcube.sources.kept import Kept, stamp
 from nepcube.sources.lattice import Footprint, Lattice, crs_of
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ _KEPT = Kept(8)
 # bytes of each type of a tag's value, and how `struct` calls the whole numbers
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
+# the numbers of deflate, Adobe's and the old one
+_DEFLATE = (8, 32946)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def read_header(path: str) -> TiffHeader:
 
     # GDAL's faults arrive as several classes, and damaged text or projections as ValueErrors
     try:
-        _require_whole(path)
+        _blocks(path, stamp(path))
         with rasterio.open(path, driver="GTiff") as file:
             transform, wkt = file.transform, file.crs.to_wkt() if file.crs else ""
             rows, columns = file.shape
@@ -122,14 +127,38 @@ def _take(file: BinaryIO, at: int, length: int, size: int) -> bytes:
     return file.read(length)
 
 
-def _require_whole(path: str) -> None:
+@dataclass(frozen=True)
+class _Blocks:
+    """Where the strips or tiles of a raster lie in its file, by band where bands are apart, then row by row."""
+
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
+    width: int
+    height: int
+    per_row: int
+    per_band: int
+    deflated: bool
+
+    def touched(self, band: int, window: tuple[slice, slice]) -> Iterator[tuple[int, int]]:
+        """Give offset and size of the blocks that a window needs."""
+        first = (band - 1) * self.per_band if len(self.offsets) > self.per_band else 0
+        rows, columns = window
+        for y in range(rows.start // self.height, -(-rows.stop // self.height)):
+            for x in range(columns.start // self.width, -(-columns.stop // self.width)):
+                k = first + y * self.per_row + x
+                yield self.offsets[k], self.sizes[k]
+
+
+@lru_cache(maxsize=256)
+def _blocks(path: str, _stamp: tuple[int, int]) -> _Blocks:
     # where GDAL finds no block, or none of a size, it gives nodata without a word
     tags = _directories(path)[0]
     offsets, sizes = (tags.get(tiled, tags.get(striped, [])) for tiled, striped in ((324, 273), (325, 279)))
     width, height = tags[256][0], tags[257][0]
-    across, down = tags.get(322, [width])[0], tags.get(323, tags.get(278, [height]))[0]
+    across, down = tags.get(322, [width])[0], min(tags.get(323, tags.get(278, [height]))[0], max(height, 1))
+    per_row, per_column = -(-width // across), -(-height // down)
     planes = tags.get(277, [1])[0] if tags.get(284, [1])[0] == 2 else 1
-    wanted = -(-width // across) * -(-height // down) * planes
+    wanted = per_row * per_column * planes
     if len(offsets) != wanted or len(sizes) != wanted:
         raise ValueError(f"it has {min(len(offsets), len(sizes))} of {wanted} blocks")
     end, size = 0, os.path.getsize(path)
@@ -139,6 +168,19 @@ def _require_whole(path: str) -> None:
         end = offset + length
     if end > size:
         raise EOFError(f"{end - size} bytes are missing at its end")
+    deflated = tags.get(259, [1])[0] in _DEFLATE
+    return _Blocks(tuple(offsets), tuple(sizes), across, down, per_row, per_row * per_column, deflated)
+
+
+def _require_sound(path: str, blocks: _Blocks, band: int, window: tuple[slice, slice]) -> None:
+    # GDAL stops inflating when a block is full, before the checksum
+    with open(path, "rb") as file:
+        for offset, length in blocks.touched(band, window):
+            file.seek(offset)
+            inflater = zlib.decompressobj()
+            inflater.decompress(file.read(length))
+            if not inflater.eof:
+                raise ValueError(f"the block at byte {offset} does not end")
 
 
 def read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[Any]:
@@ -150,7 +192,7 @@ def read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[An
         The file is damaged.
     """
     spans = tuple((w.start, w.stop) for w in window)
-    return _KEPT.get((path, band, spans, os.stat(path).st_mtime_ns), lambda: _read_window(path, band, window))
+    return _KEPT.get((path, band, spans, stamp(path)), lambda: _read_window(path, band, window))
 
 
 def _read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[Any]:
@@ -161,6 +203,9 @@ def _read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[A
     shape = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
     # each read has a handle of its own, which is what GDAL asks of threads
     try:
+        blocks = _blocks(path, stamp(path))
+        if blocks.deflated:
+            _require_sound(path, blocks, band, window)
         with rasterio.open(path, driver="GTiff") as file:
             out: NDArray[Any] = file.read(band, window=shape)
     except Exception as error:
