@@ -6,6 +6,7 @@ It needs ecCodes, the extra ``grib``. ecCodes is called under one lock of the pr
 from __future__ import annotations
 
 import datetime
+import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def open_grib(path: str, bounds: Bounds | None = None, *, names: Sequence[str] |
 
 
 def _eccodes(path: str) -> Any:
+    # ecCodes' wheels load a PROJ of their own for the whole process: pyproj must have found its own before
+    importlib.import_module("pyproj")
     try:
         import eccodes
     except (ImportError, RuntimeError):
