@@ -114,10 +114,10 @@ def _fault_of_variable(v: xr.DataArray, name: str) -> str:
         return "has no attribute product"
     unit = v.attrs.get("units")
     try:
-        spelled = canonical(None if unit is None else str(unit), of=name)
+        spelt = canonical(None if unit is None else str(unit), of=name)
     except UnitError as error:
         return f"has the unit {unit!r} ({error.what.removeprefix(f'{name}: ').rstrip('.')})"
-    return f"has the unit {unit!r}, which is written {spelled!r} here" if spelled != unit else ""
+    return f"has the unit {unit!r}, which is written {spelt!r} here" if spelt != unit else ""
 
 
 def _require_unit(v: xr.DataArray, name: str, source: Source) -> None:
