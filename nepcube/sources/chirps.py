@@ -29,10 +29,10 @@ NODATA = -9999.0
 _RAIN = limits.Rules(0.0, 50_000.0, "millimetres of rain", nodata=(NODATA,))
 _REACH = {"2.0": 50.0, "3.0": 60.0}
 _UNITS = {"hour": None} | {step: f"mm {step}-1" for step in ("day", "pentad", "dekad", "month", "year")}
-_NAME = re.compile(
-    r"chirps-v(?P<version>\d\.\d)(?:\.(?P<variant>rnl|sat|prelim))?"
+_NAME = re.compile(r"chirps-v(?P<version>\d\.\d)(?:\.(?P<variant>rnl|sat|prelim))?", re.IGNORECASE)
+_DATE = re.compile(
     r"(?:\.(?P<year>\d{4})(?:\.(?P<month>\d{2})(?:\.(?P<part>\d{1,2}))?)?)?"
-    r"(?:\.(?P<word>days|pentads|dekads|monthly|months|annual|years)(?![a-z]))?(?![\d-])",
+    r"(?:\.(?P<word>days|pentads|dekads|monthly|months|annual|years)(?![a-z]))?(?!\.?\d|-)",
     re.IGNORECASE,
 )
 _WORDS = {"days": "day", "pentads": "pentad", "dekads": "dekad", "monthly": "month", "months": "month",
@@ -203,8 +203,6 @@ def _look(path: str, request: Request) -> _Piece:
     if kind in ("TIFF", files.GZIPPED_TIFF):
         return _look_tiff(path, name)
     version = name["version"] if name else None
-    if request.bounds and version in _REACH:
-        _require_reach(path, str(version), request.bounds)
     ds = open_file(path).dataset
     held = request.variable or next((n for n in ("precip", "precipitation") if n in ds.data_vars), None)
     if held is None or held not in ds.data_vars:
@@ -229,7 +227,8 @@ def _look(path: str, request: Request) -> _Piece:
     if request.bounds and version in _REACH:
         _require_reach(path, str(version), request.bounds)
     ds = crop(ds, request.bounds, path)
-    step = _WORDS.get(name["word"].lower()) if name and name["word"] else None
+    date = _date(path, name)
+    step = _WORDS[date["word"].lower()] if date and date["word"] else None
     return _Piece(path, product, step, ds)
 
 
@@ -248,9 +247,10 @@ def _look_tiff(path: str, name: re.Match[str] | None) -> _Piece:
             raise SourceError(f"{path}: a time stands in it twice.", "Download the file again.")
         sheets = tuple(geotiff.Sheet(header, k, start) for k, start in enumerate(starts, start=1))
         return _Piece(path, product, "day", sheets=sheets)
-    if name is None or name["year"] is None or header.shape[0] != 1:
+    date = _date(path, name)
+    if date is None or date["year"] is None or header.shape[0] != 1:
         raise _undated(path)
-    year, month, part = name["year"], name["month"], name["part"]
+    year, month, part = date["year"], date["month"], date["part"]
     one_part = part is not None and len(part) == 1
     try:
         start = datetime.date(int(year), int(month or 1), 1 if part is None or one_part else int(part))
@@ -261,6 +261,10 @@ def _look_tiff(path: str, name: re.Match[str] | None) -> _Piece:
     step = "year" if month is None else "month" if part is None else None if one_part else "day"
     sheet = geotiff.Sheet(header, 1, np.datetime64(start))
     return _Piece(path, product, step, sheets=(sheet,), part=int(part) if one_part else None)
+
+
+def _date(path: str, name: re.Match[str] | None) -> re.Match[str] | None:
+    return None if name is None else _DATE.match(os.path.basename(path), name.end())
 
 
 def _undated(path: str) -> SourceError:
