@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SourceError
-from nepcube.sources.files import damaged, require
+from nepcube.sources.files import damaged, is_url, require
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,6 +59,8 @@ def open_cf(path: str) -> xr.Dataset:
     kind = require(path, "HDF5", "NetCDF classic", "Zarr")
     engine: Any = {"HDF5": "h5netcdf", "Zarr": "zarr"}.get(kind) or _classic(path)
     options: Any = {"engine": engine, "chunks": None, "cache": False, "decode_timedelta": False, "decode_coords": "all"}
+    if kind == "Zarr" and not is_url(path):
+        options["consolidated"] = _is_consolidated(path)
     try:
         try:
             return xr.open_dataset(path, **options)
@@ -68,6 +71,17 @@ def open_cf(path: str) -> xr.Dataset:
         raise damaged(path, error) from None
     units = [str(v.attrs["units"]) for v in plain.variables.values() if " since " in str(v.attrs.get("units", ""))]
     raise undated(path, units[0] if units else "none")
+
+
+def _is_consolidated(path: str) -> bool:
+    # asking for what is not there makes xarray warn
+    if os.path.exists(os.path.join(path, ".zmetadata")):
+        return True
+    try:
+        with open(os.path.join(path, "zarr.json"), "rb") as file:
+            return b'"consolidated_metadata"' in file.read()
+    except OSError:
+        return False
 
 
 def undated(path: str, units: str) -> SourceError:
