@@ -1,0 +1,88 @@
+"""Each benchmark in its tiny form: it runs, both sides do the same job, and the table is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def needs(tool):
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
+
+
+def benchmark(script, *options):
+    """Run a script from this source tree; gives its output."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(ROOT / "benchmarks" / script), "--tiny", *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(text):
+    """The Markdown tables of a text: label to cells."""
+    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return {cells[0].strip(): [c.strip() for c in cells[1:]] for cells in lines}
+
+
+def numbers(cell):
+    found = re.fullmatch(r"(\S+) \((\S+)-(\S+)\)", cell)
+    return [float(found[k]) for k in (1, 2, 3)]
+
+
+@needs("gdalwarp")
+def test_mod17_beside_gdalwarp(tmp_path):
+    said = benchmark("mod17.py", "--archive", tmp_path / "archive", "--work", tmp_path / "work")
+    table = rows(said)
+    assert {"nepcube", "nepcube, steady", "gdalwarp"} < table.keys()
+    for name in ("nepcube", "nepcube, steady"):
+        seconds, ratio, cpu, cpu_ratio, peak = map(numbers, table[name])
+        for median, least, most in (seconds, ratio, cpu, cpu_ratio, peak):
+            assert 0 < least <= median <= most
+    assert "3 years x 2 tiles to 53 x 145 cells, 1 run\n" in said
+    # at 10 km a cell lies well inside a pixel of 11.6 km, so GDAL's approximation moves few
+    assert float(re.search(r"same value in both: (\S+)%", said)[1]) > 99
+    assert "GDAL" in said.splitlines()[-1]
+    assert not (tmp_path / "work").exists()
+
+
+@needs("cdo")
+def test_climate_beside_cdo(tmp_path):
+    said = benchmark(
+        "climate.py", "--work", tmp_path / "work", "--methods", "nearest", "bilinear", "--grids", "headwaters"
+    )
+    table = rows(said)
+    for method in ("nearest", "bilinear"):
+        *ratios, difference = table[f"0.1 deg, 2 years, {method}"]
+        assert all(numbers(cell)[0] > 0 for cell in ratios)
+        largest, share = re.fullmatch(r"(\S+), (\S+)%", difference).groups()
+        assert float(largest) < 1e-3
+        assert float(share) == 0
+
+
+@needs("cdo")
+def test_peak_of_china_beside_cdo(tmp_path):
+    said = benchmark("climate.py", "--work", tmp_path / "work", "--methods", "nearest", "--grids", "china")
+    theirs, ours, ratio, *_ = (numbers(cell)[0] for cell in rows(said)["0.1 deg, nearest"])
+    # the interpreter and what is imported take more than a tiny grid, whatever cdo does with it
+    assert 50 < ours < 2000
+    assert ratio == pytest.approx(ours / theirs, rel=0.2)
+
+
+def test_memory_of_ingest(tmp_path):
+    said = benchmark("memory.py", "--archive", tmp_path / "archive", "--work", tmp_path / "work")
+    table = rows(said)
+    cells = [[int(n) for n in table[f"{times}x"][0].split(" x ")] for times in (1, 4, 16)]
+    assert [round(y * x / (cells[0][0] * cells[0][1]), 0) for y, x in cells] == [1, 4, 16]
+    assert numbers(table["1x"][2]) == [1, 1, 1]
+    rss, pss, largest = (numbers(table["16x"][k])[0] for k in (1, 3, 4))
+    assert 50 < pss <= rss
+    assert rss <= largest * 1.05
