@@ -55,6 +55,7 @@ def write_years(
             part = final.with_name(f".{final.name}.{os.getpid()}.part")
             try:
                 _write(part, final.name, year, h, v, gpp[k], npp[k], qc[k])
+                _write_groups(part)
                 os.replace(part, final)
             finally:
                 part.unlink(missing_ok=True)
@@ -119,6 +120,29 @@ def _write(
         file.attr("generated_by").set(SDC.CHAR, "nepcube: generated data, no observation")
     finally:
         file.end()
+
+
+def _write_groups(path: Path) -> None:
+    # HDF-EOS hangs the fields of a grid into groups; GDAL finds a grid by them, not by its structural metadata
+    from pyhdf.HDF import HC, HDF
+    from pyhdf.SD import SD
+    from pyhdf.V import V  # noqa: F401  adds `vgstart` to HDF files
+
+    file = SD(str(path))
+    fields = [file.select(name).ref() for name in ("Gpp_500m", "Npp_500m", "Npp_QC_500m")]
+    file.end()
+    whole = HDF(str(path), HC.WRITE)
+    groups = whole.vgstart()
+    grid, data, attributes = (groups.create(name) for name in (_GRID, "Data Fields", "Grid Attributes"))
+    grid._class, data._class, attributes._class = "GRID", "GRID Vgroup", "GRID Vgroup"
+    for field in fields:
+        data.add(HC.DFTAG_NDG, field)
+    grid.insert(data)
+    grid.insert(attributes)
+    for group in (data, attributes, grid):
+        group.detach()
+    groups.end()
+    whole.close()
 
 
 def _dataset(
