@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,22 +113,28 @@ def regrid_window(
     min_fraction: float = 0.5,
     engine: str = "nepcube",
     weights: str | os.PathLike[str] | None = None,
+    step: int | None = None,
 ) -> xr.Dataset:
     """Bring what one window of the grid needs of a dataset to it; equal to the slice of `regrid`.
 
-    Parameters are those of `regrid`; the result has the window's shape, and few chunks on lazy input.
+    Parameters are those of `regrid`; the result has the window's shape, and few chunks on lazy input. `step` takes one
+    step of the first dimension and keeps the dimension: dask fuses one slice into the reader and not two, so that a
+    step taken before would have whole tiles read for each window.
     """
     import xarray as xr
 
     _require_known(method, engine)
     source = Lattice.of(ds)
+    steps = slice(None) if step is None else slice(step, step + 1)
     out = {}
     for name, var in ds.data_vars.items():
         if not _is_spatial(var, ds):
             out[name] = var
             continue
-        data = _window_data(var, source, grid, window, _how(var, source, grid, method, min_fraction, engine, weights))
-        out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=_coords_of(var), attrs=var.attrs)
+        how = _how(var, source, grid, method, min_fraction, engine, weights)
+        data = _window_data(var, source, grid, window, replace(how, lead=(steps,) if var.ndim > 2 else ()))
+        coords = _coords_of(var if step is None else var[steps])
+        out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=coords, attrs=var.attrs)
     return _dress(out, ds, grid, window)
 
 
@@ -202,7 +208,7 @@ def _window_data(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Windo
 
 @dataclass(frozen=True)
 class _How:
-    """The method and its options, and what a missing value is."""
+    """The method and its options, what a missing value is, and what is taken of the leading dimensions."""
 
     method: str
     min_fraction: float
@@ -211,6 +217,7 @@ class _How:
     data_first: bool
     engine: str
     weights: Path | None
+    lead: tuple[slice, ...] = ()
 
     @property
     def coded(self) -> bool:
@@ -274,15 +281,16 @@ def _reach(source: Lattice, grid: GeoBox, window: Window, how: _How) -> tuple[ra
 def _part(
     var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
 ) -> Any:
-    lead = var.shape[:-2]
     needed = within(source, rows, columns)
     if needed is None:
+        some = var.data[how.lead]
+        lead = some.shape[:-2]
         if var.chunks is None:
             return np.full((*lead, *window.shape), how.fill, how.dtype)
         import dask.array as da
 
-        return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*var.data.chunks[:-2], *window.shape))
-    piece = var.data[..., needed[0], needed[1]]
+        return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*some.chunks[:-2], *window.shape))
+    piece = var.data[(*how.lead, ..., needed[0], needed[1])]
     arguments = (source, grid, window, how, rows, columns)
     if var.chunks is None:
         return _sample(piece, *arguments)

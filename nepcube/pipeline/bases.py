@@ -111,7 +111,7 @@ def _respiration(
                 if basis == "annual"
                 else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], **options)
             )
-            lazy = sampling_of(run, quantity).block(series, sample, window, heights)
+            lazy = sampling_of(run, quantity).block(series, sample, window, heights=heights)
             with dask.config.set(scheduler="threads", num_workers=run.engine.width):
                 climate[quantity] = lazy.compute()
         rh = nep.heterotrophic_respiration(

@@ -33,7 +33,7 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
 
     def jobs() -> Iterator[Job]:
         for k, window in todo:
-            parts = {q: samplings[q].block(ds.isel(time=slice(k, k + 1)), run.grid, window) for q, ds in native.items()}
+            parts = {q: samplings[q].block(ds, run.grid, window, step=k) for q, ds in native.items()}
             lazy = xr.Dataset({q: part.drop_vars("time") for q, part in parts.items()})
             yield Job(lazy, run.climate, window, tuple(run.chunks_of(window)), k, 0)
 

@@ -244,33 +244,35 @@ def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Ite
             chunks = run.chunks_of(window)
             if all(unit_of(c, side, year) in done for c in chunks):
                 continue
-            climate = {
-                q: samplings[q].block(series.isel(time=slice(step, step + 1)), run.grid, window)
-                for q, series in annual.items()
-            }
+            climate = {q: samplings[q].block(series, run.grid, window, step=step) for q, series in annual.items()}
             lazy = _block(run, productivity.get(year), climate, window)
             yield Job(lazy, run.cube, window, tuple(chunks), step, year)
 
 
-def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, xr.Dataset]:
-    # NPP and its flags of each year, from the record that the year belongs to
-    out: dict[int, xr.Dataset] = {}
+def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, tuple[xr.Dataset, int]]:
+    # for each year the record of NPP and its flags that it belongs to, and its step there
+    out: dict[int, tuple[xr.Dataset, int]] = {}
     records = run.recipe.sources.readers()["npp"].records(run.recipe.period) if "npp" in sources else ()
     for record, native in zip(records, sources.get("npp", []), strict=True):
         names = [n for n in ("npp", "npp_flag") if n in native and (n == "npp" or run.flagged)]
         annual = harmonise.to_annual(native[names], years=record.years)
         for k, year in enumerate(range(record.years[0], record.years[1] + 1)):
-            out[year] = annual.isel(time=slice(k, k + 1))
+            out[year] = annual, k
     return out
 
 
-def _block(run: Run, npp: xr.Dataset | None, climate: dict[str, xr.DataArray], window: Window) -> xr.Dataset:
+def _block(
+    run: Run, npp: tuple[xr.Dataset, int] | None, climate: dict[str, xr.DataArray], window: Window
+) -> xr.Dataset:
     import xarray as xr
 
     out: dict[str, Any] = dict(climate)
     source = run.recipe.sources.npp
     if npp is not None and isinstance(source, recipes.ReaderSource):
-        part = harmonise.regrid_window(npp, run.grid, window, source.resampling, min_fraction=source.min_fraction)
+        record, step = npp
+        part = harmonise.regrid_window(
+            record, run.grid, window, source.resampling, min_fraction=source.min_fraction, step=step
+        )
         out |= {str(n): part[n] for n in part.data_vars}
     elif isinstance(source, recipes.ModelSource):
         out["npp"] = nep.potential_npp(

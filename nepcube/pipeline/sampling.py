@@ -44,11 +44,17 @@ class Sampling:
     relief: Relief | None
 
     def block(
-        self, native: xr.Dataset, grid: GeoBox, window: Window, heights: xr.DataArray | None = None
+        self,
+        native: xr.Dataset,
+        grid: GeoBox,
+        window: Window,
+        *,
+        step: int | None = None,
+        heights: xr.DataArray | None = None,
     ) -> xr.DataArray:
-        """Give the quantity in a window; `heights` of its cells are read from the cube when left out."""
+        """Give the quantity in a window, all steps or one; the cells' heights are read from the cube when left out."""
         options: Any = {"min_fraction": self.min_fraction, "engine": self.engine, "weights": self.weights}
-        out = harmonise.regrid_window(native, grid, window, self.method, **options)[self.quantity]
+        out = harmonise.regrid_window(native, grid, window, self.method, step=step, **options)[self.quantity]
         if self.relief is None:
             return out
         coarse = harmonise.regrid_window(self.relief.orography.open(), grid, window, self.method, **options)
