@@ -73,7 +73,8 @@ def main() -> None:
     world = TINY if args.tiny else FULL
     first, last = world["years"]
     print(
-        f"## Peak memory of `nepcube ingest`, {last - first + 1} years, blocks of {world['block']}, {measuring.counted(args.runs)}\n"
+        f"## Peak memory of `nepcube ingest`, {last - first + 1} years, blocks of {world['block']}, "
+        f"{measuring.counted(args.runs)}\n"
     )
     print("\n".join(parts))
     print(f"RSS and PSS are the highest sums of the process tree. A bare interpreter takes {bare / MIB:.0f} MiB.\n")
