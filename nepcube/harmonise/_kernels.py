@@ -73,6 +73,29 @@ def gather(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=CACHE)
+def gather_sinusoidal(
+    source: Any, rows: Any, cos: Any, lam: Any, radius: float, x0: float, dx: float, window: Any, fill: Any, out: Any
+) -> None:
+    """out[k, i, j] = source[k, rows[i], the column that holds ((cos[i] * lam[j]) * radius - x0) / dx].
+
+    `window` is the first column of `source` in the grid, and the number of columns of the grid.
+    """
+    first, size = window
+    for i in range(rows.size):
+        r = rows[i]
+        c0 = cos[i]
+        for j in range(lam.size):
+            c = np.floor(((c0 * lam[j]) * radius - x0) / dx + 0.5)
+            if r >= 0 and c >= 0 and c < size:
+                column = int(c) - first
+                for k in range(source.shape[0]):
+                    out[k, i, j] = source[k, r, column]
+            else:
+                for k in range(source.shape[0]):
+                    out[k, i, j] = fill
+
+
+@njit(nogil=True, cache=CACHE)
 def _four(source: Any, k: int, r: float, c: float, min_fraction: float) -> float:
     rows, columns = source.shape[1:]
     if not (r >= -1e-9 and c >= -1e-9 and r <= rows - 1 + 1e-9 and c <= columns - 1 + 1e-9):

@@ -111,18 +111,28 @@ def project(source: Lattice, target: GeoBox, y: NDArray[np.float64], x: NDArray[
     if how == "same":
         return Positions((y - source.y0) / source.dy, (x - source.x0) / source.dx)
     if how == "sinusoidal":
-        radius = sphere(source.crs)
-        phi = y * (math.pi / 180)
-        # the cosine of a row is a scalar call, so that it is that of PROJ to the last bit
-        cos = np.array([math.cos(p) for p in phi])
-        rows = (phi * radius - source.y0) / source.dy
-        columns = ((cos[:, None] * (x * (math.pi / 180))[None, :]) * radius - source.x0) / source.dx
+        rows, cos, lam, radius = rays(source, y, x)
+        columns = ((cos[:, None] * lam[None, :]) * radius - source.x0) / source.dx
         return Positions(np.repeat(rows[:, None], x.size, axis=1), columns)
     if how == "to-sinusoidal":
         lat, lon = _from_sinusoidal(str(target.crs), y, x)
         return Positions((lat - source.y0) / source.dy, (lon - source.x0) / source.dx)
     xx, yy = _transformer(str(target.crs), source.crs).transform(*np.meshgrid(x, y))
     return Positions((yy - source.y0) / source.dy, (xx - source.x0) / source.dx)
+
+
+def rays(
+    source: Lattice, y: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+    """Give what places latitudes and longitudes in a sinusoidal grid: row positions, cosines, radians, the radius.
+
+    The column position of row i and column j is ``((cos[i] * lam[j]) * radius - x0) / dx``, in this order.
+    """
+    radius = sphere(source.crs)
+    phi = y * (math.pi / 180)
+    # the cosine of a row is a scalar call, so that it is that of PROJ to the last bit
+    cos = np.array([math.cos(p) for p in phi])
+    return (phi * radius - source.y0) / source.dy, cos, x * (math.pi / 180), radius
 
 
 def locate(

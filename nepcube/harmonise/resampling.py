@@ -11,9 +11,9 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import GridError
-from nepcube.grid import Window, dims, spatial_coords, windows
+from nepcube.grid import Window, coordinates, dims, spatial_coords, windows
 from nepcube.harmonise import overlaps
-from nepcube.harmonise.positions import Lattice, Positions, link, positions, reach, spatial_dims, within
+from nepcube.harmonise.positions import Lattice, Positions, link, positions, rays, reach, spatial_dims, within
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -343,11 +343,20 @@ def _nearest(
 ) -> NDArray[Any]:
     from nepcube.harmonise import _kernels
 
-    at = positions(source, grid, window)
-    rows, columns = _cells(at.rows, source.rows, origin[0]), _cells(at.columns, source.columns, origin[1])
     out = np.empty((flat.shape[0], *window.shape), flat.dtype)
-    kernel = _kernels.gather_separable if at.separable else _kernels.gather
-    kernel(flat, rows, columns, flat.dtype.type(how.fill), out)
+    fill = flat.dtype.type(how.fill)
+    if link(source.crs, grid) == "sinusoidal":
+        # the columns of a whole window are as many numbers as its cells: they are worked out where they are used
+        y, x = (v[s] for v, s in zip(coordinates(grid), window.slices, strict=True))
+        at_rows, cos, lam, radius = rays(source, y, x)
+        held = (origin[1], source.columns)
+        rows = _cells(at_rows, source.rows, origin[0])
+        _kernels.gather_sinusoidal(flat, rows, cos, lam, radius, source.x0, source.dx, held, fill, out)
+    else:
+        at = positions(source, grid, window)
+        rows, columns = _cells(at.rows, source.rows, origin[0]), _cells(at.columns, source.columns, origin[1])
+        kernel = _kernels.gather_separable if at.separable else _kernels.gather
+        kernel(flat, rows, columns, fill, out)
     return out.astype(how.dtype, copy=False)
 
 
