@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -258,11 +259,15 @@ def spatial_coords(grid: GeoBox) -> dict[str, xr.Variable]:
     }
 
 
-def _crs_attrs(grid: GeoBox) -> dict[str, Any]:
+@lru_cache(maxsize=8)
+def _cf_of(crs: str) -> dict[str, Any]:
     from pyproj import CRS
 
-    crs = CRS.from_user_input(str(grid.crs))
-    attrs = dict(crs.to_cf())
+    return dict(CRS.from_user_input(crs).to_cf())
+
+
+def _crs_attrs(grid: GeoBox) -> dict[str, Any]:
+    attrs = dict(_cf_of(str(grid.crs)))
     a = grid.affine
     attrs["long_name"] = "coordinate reference system"
     attrs["spatial_ref"] = attrs["crs_wkt"]
