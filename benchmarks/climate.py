@@ -202,16 +202,12 @@ def world(args: argparse.Namespace, name: str) -> tuple[tuple[float, float, floa
 
 
 def prepare(args: argparse.Namespace) -> None:
-    from typing import get_args
-
     import worlds
 
     from nepcube.harmonise.resampling import METHODS
-    from nepcube.recipe.models import ReaderSource
 
     work = Path(args.work)
-    allowed = get_args(ReaderSource.model_fields["resampling"].annotation)
-    told: dict[str, object] = {"methods": [m for m in METHODS if m in allowed]}
+    told: dict[str, object] = {"methods": list(METHODS)}
     for name, lengths in (("headwaters", args.years), ("china", [1])):
         bounds, resolution = world(args, name)
         told[name] = worlds.write_cdo_grid(work / f"{name}.grid", bounds, resolution)
@@ -229,10 +225,10 @@ def recipe(args: argparse.Namespace):
     source = {
         "reader": "generic",
         "path": os.path.join(args.work, job["source"]),
-        "resampling": job["method"],
         "time": "year",
     }
-    return worlds.recipe_of({"temperature": source}, (2001, 2000 + job["years"]), bounds, resolution)
+    period = (2001, 2000 + job["years"])
+    return worlds.recipe_of({"temperature": source}, period, bounds, resolution, method=job["method"])
 
 
 def ingest(args: argparse.Namespace) -> None:

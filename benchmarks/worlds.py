@@ -14,7 +14,7 @@ def recipe_of(
     period: tuple[int, int],
     bounds: tuple[float, float, float, float],
     resolution: str,
-    block: int = 1024,
+    method: str = "nearest",
 ) -> Any:
     """Make a recipe that ingests the named sources alone.
 
@@ -32,11 +32,13 @@ def recipe_of(
             "grid": {"bounds": bounds, "resolution": resolution},
             "sources": {q: sources.get(q, absent) for q in ("npp", "temperature", "precipitation")},
             "respiration": {"basis": "annual"},
-            "blocks": block,
         }
     )
-    out = {q: None for q in ("npp", "temperature", "precipitation") if q not in sources}
-    return whole.model_copy(update={"sources": whole.sources.model_copy(update=out), "period": period})
+    taken: dict[str, Any] = {}
+    for quantity in ("npp", "temperature", "precipitation"):
+        source = getattr(whole.sources, quantity)
+        taken[quantity] = source.model_copy(update={"resampling": method}) if quantity in sources else None
+    return whole.model_copy(update={"sources": whole.sources.model_copy(update=taken), "period": period})
 
 
 def ingest(recipe: Any, out: str) -> None:
