@@ -168,7 +168,7 @@ def _tell(checked: Checked) -> None:
     from rich.table import Table
 
     # a table in a file is not folded to the width of a terminal that is not there
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 4000)
     console.print(f"recipe  {checked.recipe.name}, {checked.recipe.period[0]}-{checked.recipe.period[1]}", markup=False)
     if checked.grid:
         console.print(f"grid    {checked.grid}", markup=False)

@@ -102,6 +102,10 @@ class Store:
                 )
             if array.shape != shape:
                 array.resize(shape)
+            said = _plain(layout.attrs)
+            if any(array.attrs.get(key) != value for key, value in said.items()):
+                # a longer period may come from another record
+                self.describe(layout.name, said)
             return
         zarr.create_array(
             _recording(self.path, {}),
