@@ -81,7 +81,7 @@ def _netcdf(path: str, name: re.Match[str], family: Family, request: Request) ->
     # h5py raises OSError, KeyError, RuntimeError, ValueError and more, depending on which byte is wrong
     try:
         with h5py.File(path, "r") as file:
-            held = {key: value for key, value in file.items() if isinstance(value, h5py.Dataset)}
+            held = {key: file[key] for key in list(file) if isinstance(file[key], h5py.Dataset)}
             field = held[family.field(held, FIELD, path)]
             axes = _axes(field, path)
             foot = _footprint(held, axes, path)
@@ -118,7 +118,8 @@ def _netcdf(path: str, name: re.Match[str], family: Family, request: Request) ->
 
 def _axes(dataset: Any, path: str) -> tuple[str, str, str]:
     # a netCDF dimension is an HDF5 dimension scale; one without values is called by its own name all the same
-    names = tuple(scale[0].name.strip("/") if len(scale) else "" for scale in dataset.dims)
+    scales = [dataset.dims[k] for k in range(dataset.ndim)]
+    names = tuple(scale[0].name.strip("/") if len(scale) else "" for scale in scales)
     for pair in _AXES:
         if names == ("time", *pair):
             return "time", *pair

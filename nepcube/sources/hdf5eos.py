@@ -1,13 +1,16 @@
 """HDF5-EOS grids as the VIIRS land products have them, and windows of any HDF5 dataset as the numbers it holds.
 
 HDF5 reads a chunk that its index has lost as fill values, and a chunk whose filter bit is set as bytes that need no
-inflating. Neither is said when the data are read, so the index is looked at first.
+inflating. Neither is said when the data are read, so the index is looked at first. h5py's iterators hold its lock until
+they end, and an error would leave them and it to the garbage collector: names are listed first, too.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,20 +38,20 @@ def read_header(path: str) -> EosHeader:
     require(path, "HDF5")
     import h5py
 
+    fields: dict[str, EosField] = {}
     # h5py raises OSError, KeyError, RuntimeError, ValueError and more, depending on which byte is wrong
     try:
         with h5py.File(path, "r") as file:
             if _GRIDS not in file or _STRUCTURE not in file:
-                text, fields = None, {}
+                text = None
             else:
                 text = _text(file[_STRUCTURE][()])
-                fields = {
-                    name: EosField(dataset.name, dataset.shape, str(dataset.dtype), attributes(dataset))
-                    for grid in file[_GRIDS].values()
-                    for name, dataset in grid.get("Data Fields", {}).items()
-                }
-                for field in fields.values():
-                    require_whole(file[field.place], path)
+                for grid in list(file[_GRIDS]):
+                    place = f"/{_GRIDS}/{grid}/Data Fields"
+                    for name in list(file[place]) if place in file else []:
+                        dataset = file[place][name]
+                        require_whole(dataset, path)
+                        fields[name] = EosField(dataset.name, dataset.shape, str(dataset.dtype), attributes(dataset))
     except NepcubeError:
         raise
     except Exception as error:
@@ -63,7 +66,7 @@ def read_header(path: str) -> EosHeader:
 
 def attributes(dataset: Any) -> dict[str, Any]:
     """Give the attributes of a dataset: text as str, a single number as a number."""
-    return {str(key): _plain(value) for key, value in dataset.attrs.items() if key != "DIMENSION_LIST"}
+    return {str(key): _plain(dataset.attrs[key]) for key in list(dataset.attrs) if key != "DIMENSION_LIST"}
 
 
 def _plain(value: Any) -> Any:
@@ -91,21 +94,35 @@ def require_whole(dataset: Any, path: str) -> None:
     if dataset.chunks is None:
         return
     wanted = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-    size = os.path.getsize(path)
-    places, extents = set(), set()
+    size, chunks = os.path.getsize(path), list[Any]()
+    dataset.id.chunk_iter(chunks.append)
+    for chunk in chunks:
+        if chunk.byte_offset + chunk.size > size or not _is_filtered(chunk, dataset):
+            raise damaged(path, ValueError(f"the index of the chunks of {dataset.name} is wrong"))
+    there = len({chunk.chunk_offset for chunk in chunks} & {*_corners(dataset)})
+    if there != wanted or len({chunk.byte_offset for chunk in chunks}) != wanted:
+        raise damaged(path, ValueError(f"{wanted - there} of {wanted} chunks of {dataset.name} are not there"))
 
-    def see(info: Any) -> None:
-        within = all(
-            0 <= o < n and o % c == 0 for o, n, c in zip(info.chunk_offset, dataset.shape, dataset.chunks, strict=True)
-        )
-        if not within or info.byte_offset + info.size > size or info.filter_mask:
-            raise ValueError(f"the index of the chunks of {dataset.name} is wrong")
-        places.add(info.chunk_offset)
-        extents.add(info.byte_offset)
 
-    dataset.id.chunk_iter(see)
-    if len(places) != wanted or len(extents) != wanted:
-        raise damaged(path, ValueError(f"{wanted - len(places)} of {wanted} chunks of {dataset.name} are not there"))
+def _corners(dataset: Any, window: tuple[slice, ...] | None = None) -> Iterator[tuple[int, ...]]:
+    window = window or tuple(slice(0, n) for n in dataset.shape)
+    return itertools.product(*(range(w.start // c * c, w.stop, c) for w, c in zip(window, dataset.chunks, strict=True)))
+
+
+def _is_filtered(chunk: Any, dataset: Any) -> bool:
+    # what deflate cannot shorten is kept as it is, and then has its full length
+    return not chunk.filter_mask or chunk.size == math.prod(dataset.chunks) * dataset.dtype.itemsize
+
+
+def _require_found(dataset: Any, window: tuple[int | slice, ...]) -> None:
+    # the search in an index and the walk over it go different ways
+    if dataset.chunks is None:
+        return
+    spans = tuple(w if isinstance(w, slice) else slice(w, w + 1) for w in window)
+    for corner in _corners(dataset, spans):
+        chunk = dataset.id.get_chunk_info_by_coord(corner)
+        if not chunk.byte_offset or not chunk.size or chunk.chunk_offset != corner or not _is_filtered(chunk, dataset):
+            raise ValueError(f"the chunk {corner} of {dataset.name} is not found")
 
 
 def read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -126,7 +143,7 @@ def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDAr
     try:
         with h5py.File(path, "r") as file:
             dataset = file[place]
-            require_whole(dataset, path)
+            _require_found(dataset, window)
             return np.asarray(dataset[window])
     except NepcubeError:
         raise
