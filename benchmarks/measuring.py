@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -41,23 +41,26 @@ class Usage:
 
 
 class Failed(Exception):
-    """A process ended with a fault."""
+    """A process ended with a fault, or was stopped; `peak` is what it had come to, in bytes."""
+
+    def __init__(self, said: str, peak: int) -> None:
+        super().__init__(said)
+        self.peak = peak
 
 
-def run(*commands: Sequence[str], memory: int | None = None, sample: float | None = None, **environment: str) -> Usage:
+def run(*commands: Sequence[str], spare: int | None = None, sample: float | None = None, **environment: str) -> Usage:
     """Run commands one after the other and measure them.
 
     Parameters
     ----------
-    memory : int, optional
-        A limit of the address space in bytes, so that a process that wants more fails rather than the machine.
+    spare : int, optional
+        Bytes that the machine must have left: a process that would take more is stopped.
     sample : float, optional
         Seconds between two looks at the memory of the process tree.
     environment : str
         Added to the environment.
     """
     cpu, peak, tree, told = 0.0, 0, (0, 0), {}
-    limit = None if memory is None else lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     start = time.perf_counter()
     for command in commands:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -66,16 +69,18 @@ def run(*commands: Sequence[str], memory: int | None = None, sample: float | Non
                 stdout=out,
                 stderr=err,
                 env={**os.environ, **environment},
-                preexec_fn=limit,
             )
+            stopped = spare is not None and _stop_short_of(child.pid, spare)
             if sample is not None:
                 tree = max(tree, _watch(child.pid, sample))
             _, status, used = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
+            if stopped:
+                raise Failed(f"{Path(command[0]).name} was stopped, as memory ran out", used.ru_maxrss * 1024)
             if child.returncode:
                 err.seek(0)
-                said = err.read().decode(errors="replace").strip().splitlines()[-3:]
-                raise Failed(f"{Path(command[0]).name} ended with {child.returncode}: {' / '.join(said)}")
+                said = " / ".join(err.read().decode(errors="replace").strip().splitlines()[-3:])
+                raise Failed(f"{Path(command[0]).name} ended with {child.returncode}: {said}", used.ru_maxrss * 1024)
             cpu += used.ru_utime + used.ru_stime
             peak = max(peak, used.ru_maxrss * 1024)
             out.seek(0)
@@ -85,10 +90,29 @@ def run(*commands: Sequence[str], memory: int | None = None, sample: float | Non
     return Usage(time.perf_counter() - start, cpu, peak, told, tree)
 
 
+def _ended(pid: int) -> bool:
+    # the process is left to be waited for
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _stop_short_of(pid: int, spare: int) -> bool:
+    while not _ended(pid):
+        if available() < spare:
+            os.kill(pid, signal.SIGKILL)
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def available() -> int:
+    """Give the bytes of memory that the machine has left."""
+    line = next(x for x in Path("/proc/meminfo").read_text().splitlines() if x.startswith("MemAvailable"))
+    return int(line.split()[1]) * 1024
+
+
 def _watch(pid: int, every: float) -> tuple[int, int]:
-    # looks at the tree until its root has ended, which is left to be waited for
     most = (0, 0)
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while not _ended(pid):
         pss = rss = 0
         for member in _tree(pid):
             try:
@@ -119,7 +143,7 @@ def peak_of_this_process() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
-    raise Failed("/proc/self/status has no VmHWM")
+    raise Failed("/proc/self/status has no VmHWM", 0)
 
 
 def bare_interpreter() -> int:
