@@ -46,6 +46,15 @@ class Rectangle:
             and other.column < self.column + self.columns
         )
 
+    def holds(self, rows: range, columns: range) -> bool:
+        """Tell whether some rows and columns of the lattice, at least one of each, all lie in it."""
+        return (
+            self.row <= rows[0]
+            and rows[-1] < self.row + self.rows
+            and self.column <= columns[0]
+            and columns[-1] < self.column + self.columns
+        )
+
 
 @dataclass(frozen=True)
 class Footprint:

@@ -84,6 +84,16 @@ class MosaicArray:
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
         (steps, rows, columns), take = files.windows_of(key, self.shape)
+        if len(steps) == 1 and rows and columns:
+            for part in self.table.get(steps[0], ()):
+                at = part.at
+                if at.holds(rows, columns):
+                    # no cell is left to fill, so nothing is made to be filled
+                    window = (
+                        slice(rows[0] - at.row, rows[-1] + 1 - at.row),
+                        slice(columns[0] - at.column, columns[-1] + 1 - at.column),
+                    )
+                    return np.asarray(self._decode(part, window)[None][take])
         fill: Any = np.nan if self.quantity == "npp" else spec.NOT_COVERED
         out = np.full((len(steps), len(rows), len(columns)), fill, self.dtype)
         if rows and columns:
