@@ -52,9 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument("--grids", nargs="+", choices=("headwaters", "china"), default=["headwaters", "china"])
     parser.add_argument("--years", nargs="+", type=int, help="lengths of the series (1 20)")
-    parser.add_argument(
-        "--limit", type=float, help="GiB of address space for cdo; what needs more fails (80 %% of free)"
-    )
+    parser.add_argument("--spare", type=float, default=2, help="GiB of memory to leave: cdo is stopped before (2)")
     parser.add_argument("--tiny", action="store_true", help="seconds in all, to see that it works")
     parser.add_argument("--child", choices=("prepare", "ingest", "steady", "compare"), help=argparse.SUPPRESS)
     parser.add_argument("--job", help=argparse.SUPPRESS)
@@ -98,16 +96,9 @@ def cdo(args: argparse.Namespace, method: str, grid: str, source: str) -> Callab
 
     def start() -> Usage:
         (work / "cdo.nc").unlink(missing_ok=True)
-        return measuring.run(command, memory=limit(args))
+        return measuring.run(command, spare=int(args.spare * 2**30))
 
     return start
-
-
-def limit(args: argparse.Namespace) -> int:
-    if args.limit:
-        return int(args.limit * 2**30)
-    free = next(x for x in Path("/proc/meminfo").read_text().splitlines() if x.startswith("MemAvailable"))
-    return int(int(free.split()[1]) * 1024 * 0.8)
 
 
 def speed(args: argparse.Namespace, methods: list[str], shape: list[int]) -> None:
@@ -165,10 +156,10 @@ def memory(args: argparse.Namespace, methods: list[str], shape: list[int]) -> No
             try:
                 found = measuring.alternate(contestants, runs, say)
             except Failed as error:
-                used = contestants["nepcube"]()
                 say(f"  {error}")
-                least = f"fails within {limit(args) / 2**30:.0f} GiB"
-                rows.append((label, least, f"{(used.peak - ours) / MIB:.0f}", "", "", f"{used.seconds:.1f}"))
+                used = contestants["nepcube"]()
+                b, a = (error.peak - theirs) / MIB, (used.peak - ours) / MIB
+                rows.append((label, f"> {b:.0f}, stopped", f"{a:.0f}", f"< {a / b:.3f}", "", f"{used.seconds:.2f}"))
                 continue
             a = [(u.peak - ours) / MIB for u in found["nepcube"]]
             b = [(u.peak - theirs) / MIB for u in found["cdo"]]
