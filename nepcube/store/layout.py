@@ -56,7 +56,7 @@ class Layout:
 def compressors() -> Any:
     """Give the codec of every data array: Zstandard behind a bit shuffle.
 
-    Productivity in steps of 0.1 becomes a tenth smaller than behind a byte shuffle at level 3, in a quarter of the time.
+    Productivity in steps of 0.1 becomes a tenth smaller than behind a byte shuffle at level 3, in a quarter the time.
     """
     from zarr.codecs import BloscCodec
 
