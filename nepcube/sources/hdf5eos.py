@@ -1,7 +1,8 @@
 """HDF5-EOS grids as the VIIRS land products have them, and windows of any HDF5 dataset as the numbers it holds.
 
-HDF5 reads a chunk that its index has lost as fill values, and a chunk whose filter bit is set as bytes that need no
-inflating. Neither is said when the data are read, so the index is looked at first. h5py's iterators hold its lock until
+HDF5 reads a chunk that the search in its index does not find as fill values, and one whose filter bit is set as bytes
+that need no inflating; neither is said. So the index is walked, and chunks that are plain, shuffled or deflated, as
+NASA's are, are taken from the file and inflated here, which needs no lock either. h5py's iterators hold its lock until
 they end, and an error would leave them and it to the garbage collector: names are listed first, too.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _GRIDS, _STRUCTURE = "HDFEOS/GRIDS", "HDFEOS INFORMATION/StructMetadata.0"
 _KEPT = Kept(8)
+# the numbers of HDF5's filters
+_DEFLATE, _SHUFFLE = 1, 2
 
 
 def read_header(path: str) -> EosHeader:
@@ -99,30 +102,19 @@ def require_whole(dataset: Any, path: str) -> None:
     for chunk in chunks:
         if chunk.byte_offset + chunk.size > size or not _is_filtered(chunk, dataset):
             raise damaged(path, ValueError(f"the index of the chunks of {dataset.name} is wrong"))
-    there = len({chunk.chunk_offset for chunk in chunks} & {*_corners(dataset)})
+    there = len({chunk.chunk_offset for chunk in chunks} & _corners(dataset))
     if there != wanted or len({chunk.byte_offset for chunk in chunks}) != wanted:
         raise damaged(path, ValueError(f"{wanted - there} of {wanted} chunks of {dataset.name} are not there"))
 
 
-def _corners(dataset: Any, window: tuple[slice, ...] | None = None) -> Iterator[tuple[int, ...]]:
-    window = window or tuple(slice(0, n) for n in dataset.shape)
-    return itertools.product(*(range(w.start // c * c, w.stop, c) for w, c in zip(window, dataset.chunks, strict=True)))
+def _corners(dataset: Any) -> set[tuple[int, ...]]:
+    steps = (range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
+    return set(itertools.product(*steps))
 
 
 def _is_filtered(chunk: Any, dataset: Any) -> bool:
     # what deflate cannot shorten is kept as it is, and then has its full length
     return not chunk.filter_mask or chunk.size == math.prod(dataset.chunks) * dataset.dtype.itemsize
-
-
-def _require_found(dataset: Any, window: tuple[int | slice, ...]) -> None:
-    # the search in an index and the walk over it go different ways
-    if dataset.chunks is None:
-        return
-    spans = tuple(w if isinstance(w, slice) else slice(w, w + 1) for w in window)
-    for corner in _corners(dataset, spans):
-        chunk = dataset.id.get_chunk_info_by_coord(corner)
-        if not chunk.byte_offset or not chunk.size or chunk.chunk_offset != corner or not _is_filtered(chunk, dataset):
-            raise ValueError(f"the chunk {corner} of {dataset.name} is not found")
 
 
 def read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -143,9 +135,56 @@ def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDAr
     try:
         with h5py.File(path, "r") as file:
             dataset = file[place]
-            _require_found(dataset, window)
-            return np.asarray(dataset[window])
+            filters = _filters(dataset)
+            if dataset.chunks is None or filters is None or file.userblock_size:
+                return np.asarray(dataset[window])
+            found: list[Any] = []
+            dataset.id.chunk_iter(found.append)
+            index = {chunk.chunk_offset: chunk for chunk in found}
+            chunks, dtype = dataset.chunks, dataset.dtype
+        spans = tuple(w if isinstance(w, slice) else slice(w, w + 1) for w in window)
+        out = np.empty([s.stop - s.start for s in spans], dtype)
+        steps = (range(s.start // c * c, s.stop, c) for s, c in zip(spans, chunks, strict=True))
+        with open(path, "rb") as raw:
+            for corner in itertools.product(*steps):
+                chunk = index[corner]
+                raw.seek(chunk.byte_offset)
+                block = _decode(raw.read(chunk.size), chunk.filter_mask, filters, chunks, dtype)
+                inner, outer = [], []
+                for s, at, c in zip(spans, corner, chunks, strict=True):
+                    first, last = max(s.start, at), min(s.stop, at + c)
+                    inner.append(slice(first - at, last - at))
+                    outer.append(slice(first - s.start, last - s.start))
+                out[tuple(outer)] = block[tuple(inner)]
+        return out[tuple(0 if not isinstance(w, slice) else slice(None) for w in window)]
     except NepcubeError:
         raise
     except Exception as error:
         raise damaged(path, error) from None
+
+
+def _filters(dataset: Any) -> tuple[int, ...] | None:
+    # the filters in the order of writing, or None where one is left to the library
+    plan = dataset.id.get_create_plist()
+    codes = tuple(int(plan.get_filter(k)[0]) for k in range(plan.get_nfilters()))
+    return codes if set(codes) <= {_DEFLATE, _SHUFFLE} else None
+
+
+def _decode(
+    data: bytes, mask: int, filters: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    length = math.prod(chunks) * dtype.itemsize
+    for k, code in reversed([*enumerate(filters)]):
+        if mask >> k & 1:
+            continue
+        if code == _DEFLATE:
+            inflater = zlib.decompressobj()
+            data = inflater.decompress(data, length + 1)
+            # the checksum is looked at where the stream ends
+            if not inflater.eof:
+                raise ValueError(f"a chunk of {length} bytes does not end")
+        elif len(data) == length:
+            data = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1).T.tobytes()
+    if len(data) != length:
+        raise ValueError(f"a chunk of {length} bytes has {len(data)}")
+    return np.frombuffer(data, dtype).reshape(chunks)
