@@ -2,6 +2,7 @@
 
 import os
 
+import dask
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from pyproj import CRS
 import nepcube as nc
 from nepcube.grid import geobox_of
 from nepcube.harmonise import regrid
-from nepcube.sources import Request, reader
+from nepcube.sources import Request, hdf4, hdf5eos, rasters, reader
 from nepcube.testing import forbid_compute
 
 
@@ -150,6 +151,45 @@ def test_inspect_lists_the_files(tmp_path, layout):
     assert all(g.bytes == os.path.getsize(g.path) for g in found.granules)
     tiled = layout in ("hdf4", "cogs", "viirs")
     assert all((g.detail.split()[0] == "h25v05") == tiled for g in found.granules)
+
+
+@pytest.mark.parametrize("layout", ON_TILE)
+def test_each_field_is_decoded_once_for_both_variables(tmp_path, layout, monkeypatch):
+    raw, qc = numbers(5)
+    ON_TILE[layout](tmp_path, raw, qc)
+    decoded = []
+    for module, name in ((hdf4, "_read_field"), (hdf5eos, "_read_window"), (rasters, "_read_window")):
+        real = getattr(module, name)
+
+        def counted(path, *what, real=real):
+            decoded.append((path, *map(str, what)))
+            return real(path, *what)
+
+        monkeypatch.setattr(module, name, counted)
+    lazy = opened(layout, tmp_path, max_qc=40)
+    assert decoded == []
+    # many threads want the same windows at the same time
+    got = lazy.compute(scheduler="threads", num_workers=8)
+    value, flag = truth(raw, qc, 40)
+    assert_array_equal(got.npp_flag.values, flag)
+    assert_array_equal(got.npp.values, value)
+    assert len(decoded) == len(set(decoded)) >= 4
+
+
+@pytest.mark.parametrize("layout", IN_DEGREES)
+def test_many_threads_read_what_one_reads(tmp_path, layout):
+    raw, qc = numbers(6, (2, 60, 70))
+    IN_DEGREES[layout](tmp_path, raw, qc)
+    lazy = opened(layout, tmp_path, max_qc=40)
+    pieces = [
+        lazy.isel(latitude=slice(y, y + 9), longitude=slice(x, x + 7)) for y in range(0, 60, 9) for x in range(0, 70, 7)
+    ]
+    many = dask.compute(*pieces, scheduler="threads", num_workers=16)
+    value, flag = truth(raw, qc, 40)
+    for k, part in enumerate(many):
+        y, x = k // 10 * 9, k % 10 * 7
+        assert_array_equal(part.npp.values, value[:, y : y + 9, x : x + 7])
+        assert_array_equal(part.npp_flag.values, flag[:, y : y + 9, x : x + 7])
 
 
 def test_a_band_s_name_may_have_many_forms(tmp_path):
