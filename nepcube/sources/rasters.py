@@ -22,8 +22,8 @@ _KEPT = Kept(8)
 # bytes of each type of a tag's value, and how `struct` calls the whole numbers
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
-# the numbers of deflate, Adobe's and the old one
-_DEFLATE = (8, 32946)
+# the numbers of no compression, and of deflate: Adobe's and the old one
+_PLAIN, _DEFLATE = 1, (8, 32946)
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,14 @@ def _directories(path: str) -> list[dict[int, list[int]]]:
             count = struct.unpack(order + ("Q" if big else "H"), _take(file, at, 8 if big else 2, size))[0]
             table = _take(file, at + (8 if big else 2), count * step + struct.calcsize(word), size)
             tags: dict[int, list[int]] = {}
+            last = 0
             for tag, kind, number, value in struct.iter_unpack(entry, table[: count * step]):
                 length = _SIZES.get(kind, 1) * number
                 if length > len(value):
                     value = _take(file, struct.unpack(word, value)[0], length, size)
+                if tag <= last:
+                    raise ValueError("the tags of a directory are not in order")
+                last = tag
                 if kind in _WHOLE:
                     tags[tag] = list(struct.unpack(f"{order}{number}{_WHOLE[kind]}", value[:length]))
             out.append(tags)
@@ -137,16 +141,20 @@ class _Blocks:
     height: int
     per_row: int
     per_band: int
-    deflated: bool
+    rows: int
+    bits: int
+    compression: int
 
-    def touched(self, band: int, window: tuple[slice, slice]) -> Iterator[tuple[int, int]]:
-        """Give offset and size of the blocks that a window needs."""
+    def touched(self, band: int, window: tuple[slice, slice]) -> Iterator[tuple[int, int, set[int]]]:
+        """Give offset, size and possible lengths when unpacked of the blocks that a window needs."""
         first = (band - 1) * self.per_band if len(self.offsets) > self.per_band else 0
         rows, columns = window
         for y in range(rows.start // self.height, -(-rows.stop // self.height)):
             for x in range(columns.start // self.width, -(-columns.stop // self.width)):
                 k = first + y * self.per_row + x
-                yield self.offsets[k], self.sizes[k]
+                # the last strip may end with the image
+                heights = {self.height, min(self.height, self.rows - y * self.height)}
+                yield self.offsets[k], self.sizes[k], {-(-self.width * self.bits // 8) * h for h in heights}
 
 
 @lru_cache(maxsize=256)
@@ -154,6 +162,8 @@ def _blocks(path: str, _stamp: tuple[int, int]) -> _Blocks:
     # where GDAL finds no block, or none of a size, it gives nodata without a word
     tags = _directories(path)[0]
     offsets, sizes = (tags.get(tiled, tags.get(striped, [])) for tiled, striped in ((324, 273), (325, 279)))
+    if not tags.get(256) or not tags.get(257):
+        raise ValueError("its size is not told")
     width, height = tags[256][0], tags[257][0]
     across, down = tags.get(322, [width])[0], min(tags.get(323, tags.get(278, [height]))[0], max(height, 1))
     per_row, per_column = -(-width // across), -(-height // down)
@@ -168,19 +178,29 @@ def _blocks(path: str, _stamp: tuple[int, int]) -> _Blocks:
         end = offset + length
     if end > size:
         raise EOFError(f"{end - size} bytes are missing at its end")
-    deflated = tags.get(259, [1])[0] in _DEFLATE
-    return _Blocks(tuple(offsets), tuple(sizes), across, down, per_row, per_row * per_column, deflated)
+    samples = tags.get(277, [1])[0]
+    bits = tags.get(258, [])
+    if len(bits) != samples or len(set(bits)) != 1:
+        raise ValueError(f"its {samples} bands have numbers of {bits} bits")
+    per_block = bits[0] * (1 if planes > 1 else samples)
+    compression = tags.get(259, [1])[0]
+    return _Blocks(
+        tuple(offsets), tuple(sizes), across, down, per_row, per_row * per_column, height, per_block, compression
+    )
 
 
 def _require_sound(path: str, blocks: _Blocks, band: int, window: tuple[slice, slice]) -> None:
-    # GDAL stops inflating when a block is full, before the checksum
+    # GDAL stops inflating when a block is full, before the checksum, and fills what a block has not
     with open(path, "rb") as file:
-        for offset, length in blocks.touched(band, window):
-            file.seek(offset)
-            inflater = zlib.decompressobj()
-            inflater.decompress(file.read(length))
-            if not inflater.eof:
-                raise ValueError(f"the block at byte {offset} does not end")
+        for offset, length, lengths in blocks.touched(band, window):
+            unpacked, ended = length, True
+            if blocks.compression in _DEFLATE:
+                file.seek(offset)
+                inflater = zlib.decompressobj()
+                unpacked = len(inflater.decompress(file.read(length), max(lengths) + 1))
+                ended = inflater.eof
+            if unpacked not in lengths or not ended:
+                raise ValueError(f"the block at byte {offset} has {unpacked} of {max(lengths)} bytes")
 
 
 def read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[Any]:
@@ -204,7 +224,7 @@ def _read_window(path: str, band: int, window: tuple[slice, slice]) -> NDArray[A
     # each read has a handle of its own, which is what GDAL asks of threads
     try:
         blocks = _blocks(path, stamp(path))
-        if blocks.deflated:
+        if blocks.compression in (_PLAIN, *_DEFLATE):
             _require_sound(path, blocks, band, window)
         with rasterio.open(path, driver="GTiff") as file:
             out: NDArray[Any] = file.read(band, window=shape)
