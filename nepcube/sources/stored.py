@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import NepcubeError
+from nepcube.sources.classic import require_whole
 from nepcube.sources.files import damaged
+from nepcube.sources.hdf5 import require_all_chunks, require_sound_heaps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,6 +73,11 @@ def open_stored(path: str, engine: str) -> xr.Dataset:
     import dask.array as da
     from dask.base import tokenize
 
+    with border(path):
+        if engine == "netcdf4":
+            require_whole(path)
+        elif engine == "h5netcdf":
+            require_sound_heaps(path)
     with border(path), _NETCDF4 if engine == "netcdf4" else nullcontext():
         ds = _open(path, engine)
         chunks = _chunks(ds)
@@ -96,6 +103,8 @@ def open_stored(path: str, engine: str) -> xr.Dataset:
             out[n].encoding = ds[n].encoding
         if engine == "netcdf4":
             ds.close()
+        elif engine == "h5netcdf":
+            require_all_chunks(path, map(str, lazy))
     return out
 
 
