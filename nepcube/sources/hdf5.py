@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube.sources.files import damaged
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _HEAP = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
@@ -55,6 +58,23 @@ def _walk(data: bytes, at: int, path: str) -> None:
         if step < _OBJECT.size:
             raise damaged(path, ValueError("a heap of its attributes has no end"))
         at += step
+
+
+def require_headers(path: str) -> None:
+    """Read what every variable says of itself, before h5netcdf does: where that fails, it leaves a traceback behind.
+
+    Raises
+    ------
+    OSError, RuntimeError, KeyError, ValueError
+        As h5py says it.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        for item in file.values():
+            if isinstance(item, h5py.Dataset):
+                dict(item.attrs)
+                _ = item.dtype, item.maxshape, [[scale.name for scale in dim.values()] for dim in item.dims]
 
 
 def require_all_chunks(path: str, names: Iterable[str]) -> None:
@@ -100,3 +120,29 @@ def _require_stored(variable: Any, name: str, path: str, size: int) -> None:
         raise damaged(
             path, ValueError(f"{name} has {wanted} chunks, the file's index has {len(places)} in their place")
         )
+
+
+def require_found(path: str, name: str, key: Sequence[slice | int], values: NDArray[Any]) -> None:
+    """Look up the chunks that gave nothing but missing data, as a read does: a damaged index does not find them.
+
+    Raises
+    ------
+    RuntimeError
+        As h5py says it.
+    """
+    import h5py
+
+    if not np.isnan(values).any() or not all(isinstance(k, slice) and k.step in (None, 1) for k in key):
+        return
+    with h5py.File(path, "r") as file:
+        variable = file[name]
+        if variable.chunks is None:
+            return
+        windows = [k.indices(n)[:2] for k, n in zip(key, variable.shape, strict=True) if isinstance(k, slice)]
+        starts = [range(a // c * c, b, c) for (a, b), c in zip(windows, variable.chunks, strict=True)]
+        for offset in product(*starts):
+            inside = tuple(
+                slice(max(o - a, 0), o + c - a) for o, c, (a, _) in zip(offset, variable.chunks, windows, strict=True)
+            )
+            if np.isnan(values[inside]).all():
+                variable.id.read_direct_chunk(offset)

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.errors import NepcubeError
+from nepcube.errors import NepcubeError, SourceError
 from nepcube.sources.classic import require_whole
 from nepcube.sources.files import damaged
-from nepcube.sources.hdf5 import require_all_chunks, require_sound_heaps
+from nepcube.sources.hdf5 import require_all_chunks, require_found, require_headers, require_sound_heaps
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
 _NETCDF4 = threading.RLock()
+#: NC_FILL_SHORT of the netCDF library
+_FILL = -32767
 CHUNK_BYTES = 32 * 2**20
 # what h5py, h5netcdf, netCDF4, zarr, numcodecs and xarray's decoding raise for bytes that cannot be read
 _FAULTS = (
@@ -53,13 +55,41 @@ class StoredArray:
         self.shape, self.dtype, self.ndim = variable.shape, variable.dtype, variable.ndim
         # the netCDF4 library's files are not kept open, so that none is closed behind the lock's back
         self._variable = None if engine == "netcdf4" else variable
+        self._undeclared = _undeclared_fill(variable)
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
         with border(self.path):
-            if self._variable is not None:
-                return np.asarray(self._variable[key].values)
-            with _NETCDF4, _open(self.path, self.engine) as ds:
-                return np.asarray(ds.variables[self.name][key].values)
+            values = self._read(key)
+        if self._undeclared is not None and (values == self._undeclared).any():
+            raise SourceError(
+                f"{self.path}: {self.name} holds {_FILL}, the fill value of packed NetCDF, which it does not declare.",
+                "Download it again, or set its _FillValue.",
+            )
+        return values
+
+    def _read(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
+        if self._variable is not None:
+            values = np.asarray(self._variable[key].values)
+            if self.engine == "h5netcdf" and values.dtype.kind == "f" and values.size:
+                require_found(self.path, self.name, key, values)
+            return values
+        with _NETCDF4, _open(self.path, self.engine) as ds:
+            return np.asarray(ds.variables[self.name][key].values)
+
+
+def _undeclared_fill(variable: xr.Variable) -> Any:
+    """Give what the fill value of packed 16-bit numbers decodes to, if the variable does not say that it is one."""
+    how = variable.encoding
+    if np.dtype(how.get("dtype", "f4")) != np.int16 or "scale_factor" not in how:
+        return None
+    declared = [how[k] for k in ("_FillValue", "missing_value") if k in how]
+    if np.isin([_FILL, _FILL - 1], np.asarray(declared, float)).any():
+        return None
+    # the steps of xarray's decoding, so that the number is the same to its last bit
+    value = np.array([_FILL], variable.dtype)
+    value *= how["scale_factor"]
+    value += how.get("add_offset", 0)
+    return value[0]
 
 
 def open_stored(path: str, engine: str) -> xr.Dataset:
@@ -78,6 +108,7 @@ def open_stored(path: str, engine: str) -> xr.Dataset:
             require_whole(path)
         elif engine == "h5netcdf":
             require_sound_heaps(path)
+            require_headers(path)
     with border(path), _NETCDF4 if engine == "netcdf4" else nullcontext():
         ds = _open(path, engine)
         chunks = _chunks(ds)
