@@ -93,9 +93,14 @@ def undated(path: str, units: str) -> SourceError:
 
 
 def _classic(path: str) -> str:
-    # scipy reads classic files in plain Python, of any number of threads; it does not know the 64-bit data format
+    # plain Python reads classic files in any number of threads; it does not know the 64-bit data format
     with open(path, "rb") as file:
-        return "netcdf4" if file.read(4) == b"CDF\x05" else "scipy"
+        if file.read(4) == b"CDF\x05":
+            raise SourceError(
+                f"{path}: is in the 64-bit data format of NetCDF, which is not read here.",
+                "Convert it: nccopy -k nc4 IN OUT.",
+            )
+    return "scipy"
 
 
 def fields(ds: xr.Dataset) -> list[str]:

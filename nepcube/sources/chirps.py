@@ -14,8 +14,8 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import NepcubeError, SourceError, UnitError
-from nepcube.sources import files, geotiff, limits, series, stamps
-from nepcube.sources.netcdf import OpenFile, crop, open_file, regular_axes
+from nepcube.sources import cf, files, geotiff, limits, series, stamps
+from nepcube.sources.netcdf import OpenFile, crop, regular_axes
 from nepcube.sources.protocol import Bounds, Finding, Granule, Inspection, Request
 from nepcube.sources.survey import broken, open_all, overlaps, survey
 from nepcube.units import canonical
@@ -179,6 +179,7 @@ def _step(pieces: list[_Piece], request: Request) -> str:
             "Keep files of one step; say `time: month`.",
         )
     for p in pieces:
+        stamps.require_starts(p.time, frequency, p.path)
         seen = stamps.step_of(np.sort(p.time))
         if seen is not None and seen != frequency:
             raise SourceError(
@@ -203,23 +204,24 @@ def _look(path: str, request: Request) -> _Piece:
     if kind in ("TIFF", files.GZIPPED_TIFF):
         return _look_tiff(path, name)
     version = name["version"] if name else None
-    ds = open_file(path).dataset
+    ds = cf.open_cf(path)
     held = request.variable or next((n for n in ("precip", "precipitation") if n in ds.data_vars), None)
     if held is None or held not in ds.data_vars:
         raise SourceError(
             f"{path}: no variable 'precip' (found: {', '.join(map(str, ds.data_vars))}).",
             "Use CHIRPS files, or name it with `variable:`.",
         )
-    ds = ds[[held]].rename({held: "precip"})
-    if set(ds["precip"].dims) != {"time", "latitude", "longitude"}:
+    field = cf.field(ds, held, path)
+    if not field.geographic or "time" not in field.array.dims:
         raise SourceError(
-            f"{path}: precip has the dimensions {', '.join(map(str, ds['precip'].dims))}.",
-            "Use the file as the provider made it.",
+            f"{path}: {held} is not on time, latitude and longitude.", "Use the file as the provider made it."
         )
+    attrs = ds.attrs
+    ds = regular_axes(field.array.to_dataset(name="precip"), path)
     if len(np.unique(ds["time"].values)) != ds.sizes["time"]:
         raise SourceError(f"{path}: a time stands in it twice.", "Download the file again, or remove the repetition.")
     if version is None:
-        said = f"{ds.attrs.get('title', '')} {ds.attrs.get('version', '')}"
+        said = f"{attrs.get('title', '')} {attrs.get('version', '')}"
         number = re.search(r"\d\.\d", said)
         version = number.group() if number else None
     y, x = ds["latitude"].values, ds["longitude"].values

@@ -106,8 +106,9 @@ class Generic:
                 "Say `aggregate: amount` or `aggregate: per_day`.",
             )
         unit = canonical(request.units if request.units is not None else pieces[0].unit, of=f"{path}: {name}")
+        _require_rate(unit, aggregation, frequency, f"{path}: {name}")
         rules = limits.Rules(*limits.range_of(quantity, unit), f"{quantity} in {unit}")
-        opened = [_floored(f, request.time, frequency) for f in _opened(pieces, request, rules)]
+        opened = [_floored(f, request.time, frequency, aggregation) for f in _opened(pieces, request, rules)]
         if not join:
             return opened[0].dataset[name]
         whole = series.of_years(series.join(opened, name), request, aggregation)
@@ -134,6 +135,17 @@ def _default(quantity: str, frequency: str) -> str | None:
     if frequency == "year":
         return spec.YEARLY
     return spec.MEAN if quantity == "temperature" else None
+
+
+def _require_rate(unit: str, aggregation: str, frequency: str, of: str) -> None:
+    # an amount per something must be that of its step
+    per = next((step for step in spec.FREQUENCIES if unit.endswith(f" {step}-1")), None)
+    want = "day" if aggregation == spec.PER_DAY else frequency
+    if per is not None and per != want:
+        raise UnitError(
+            f"{of}: values in {unit!r} are not the amount of a {want}.",
+            "Say `aggregate: per_day` for a daily rate, or the true unit with `units:`.",
+        )
 
 
 def _look(path: str, request: Request) -> _Piece:
@@ -276,12 +288,14 @@ def _as_geographic(ds: xr.Dataset) -> xr.Dataset:
     return ds.rename(y="latitude", x="longitude") if "y" in ds.dims else ds
 
 
-def _floored(file: OpenFile, said: str | None, frequency: str) -> OpenFile:
+def _floored(file: OpenFile, said: str | None, frequency: str, aggregation: str) -> OpenFile:
     # a stamp in the middle of its month belongs to that month, where the user says that a step is a month
     unit = _FLOORS.get(frequency)
-    if said is None or unit is None:
-        return file
     time = file.dataset["time"].values
+    if said is None or unit is None:
+        if aggregation != spec.MEAN or frequency != "hour":
+            stamps.require_starts(time, frequency, file.path)
+        return file
     begun = time.astype(f"datetime64[{unit}]").astype("datetime64[ns]")
     if np.unique(begun).size != begun.size:
         raise SourceError(f"{file.path}: several values stand in one {frequency}.", f"Correct `time: {frequency}`.")

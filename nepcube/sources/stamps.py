@@ -106,6 +106,26 @@ def starts_of(step: str, time: NDArray[Any]) -> bool:
     return bool(np.isin(of_month, _STARTS[step]).all())
 
 
+def require_starts(time: NDArray[Any], step: str, path: str) -> None:
+    """Refuse stamps that are not the first moment of a step.
+
+    Raises
+    ------
+    SourceError
+    """
+    unit = {"hour": "h", "month": "M", "year": "Y"}.get(step, "D")
+    begun = time.astype(f"datetime64[{unit}]").astype("datetime64[ns]")
+    wrong = begun != time.astype("datetime64[ns]")
+    if step in _STARTS and not wrong.any() and not starts_of(step, time):
+        wrong = ~np.array([starts_of(step, time[k : k + 1]) for k in range(time.size)])
+    if wrong.any():
+        stamp = str(time[wrong][0].astype("datetime64[m]")).replace("T", " ")
+        raise SourceError(
+            f"{path}: {int(wrong.sum())} time(s) do not stand at the start of a {step}, such as {stamp} UTC.",
+            "Give the true step with `time:`, or download the file again.",
+        )
+
+
 def step_told(stamps: list[Stamp], said: str | None, of: str) -> str | None:
     """Tell the step of files whose names hold dates, which what the user says must fit.
 
