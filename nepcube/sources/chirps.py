@@ -179,13 +179,13 @@ def _step(pieces: list[_Piece], request: Request) -> str:
             "Keep files of one step; say `time: month`.",
         )
     for p in pieces:
-        stamps.require_starts(p.time, frequency, p.path)
         seen = stamps.step_of(np.sort(p.time))
         if seen is not None and seen != frequency:
             raise SourceError(
                 f"{p.path}: its times are a {seen} apart, not a {frequency}.",
                 "Keep files of one step, under the provider's names.",
             )
+        stamps.require_starts(p.time, frequency, p.path)
     return frequency
 
 

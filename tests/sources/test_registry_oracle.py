@@ -299,7 +299,7 @@ def test_the_kind_of_a_url_is_that_of_its_name(url, kind):
     assert files.size(url) == 0
 
 
-@pytest.mark.parametrize("name", ["chirps", "generic", "era5-land"])
+@pytest.mark.parametrize("name", ["chirps", "generic"])
 def test_a_url_that_a_reader_cannot_take_is_refused(name):
     with pytest.raises(SourceError) as error:
         nc.open_source(name, "https://x.org/a.nc", quantity="precipitation")
