@@ -23,7 +23,6 @@ import measuring
 from measuring import MIB, Failed, Usage, median_of, ratio_of, say
 
 OPERATORS = {"nearest": "remapnn", "bilinear": "remapbil", "conservative": "remapcon"}
-STEPS = (0.1, 0.05)
 
 
 def main() -> None:
@@ -51,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of each (5; for China a third)")
     parser.add_argument("--methods", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument("--grids", nargs="+", choices=("headwaters", "china"), default=["headwaters", "china"])
+    parser.add_argument("--steps", nargs="+", type=float, help="degrees of the source (0.1 0.05)")
     parser.add_argument("--years", nargs="+", type=int, help="lengths of the series (1 20)")
     parser.add_argument("--spare", type=float, default=2, help="GiB of memory to leave: cdo is stopped before (2)")
     parser.add_argument("--tiny", action="store_true", help="seconds in all, to see that it works")
@@ -59,12 +59,9 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     args.work = args.work or str(Path(tempfile.gettempdir()) / "nepcube-benchmarks" / "work-climate")
     args.runs = args.runs or (1 if args.tiny else 5)
+    args.steps = args.steps or ([0.1] if args.tiny else [0.1, 0.05])
     args.years = args.years or ([2] if args.tiny else [1, 20])
     return args
-
-
-def steps(args: argparse.Namespace) -> tuple[float, ...]:
-    return STEPS[:1] if args.tiny else STEPS
 
 
 def child(args: argparse.Namespace, what: str, **job: object) -> Callable[[], Usage]:
@@ -74,7 +71,8 @@ def child(args: argparse.Namespace, what: str, **job: object) -> Callable[[], Us
     def start() -> Usage:
         if what != "compare":
             shutil.rmtree(Path(args.work, "cube"), ignore_errors=True)
-        return measuring.run([*command, *(["--tiny"] if args.tiny else []), "--years", *map(str, args.years)])
+        tiny = ["--tiny"] if args.tiny else []
+        return measuring.run([*command, *tiny, "--years", *map(str, args.years), "--steps", *map(str, args.steps)])
 
     return start
 
@@ -103,7 +101,7 @@ def cdo(args: argparse.Namespace, method: str, grid: str, source: str) -> Callab
 
 def speed(args: argparse.Namespace, methods: list[str], shape: list[int]) -> None:
     rows = []
-    for step in steps(args):
+    for step in args.steps:
         for years in args.years:
             for method in methods:
                 say(f"{step} deg, {years} years, {method}")
@@ -146,7 +144,7 @@ def memory(args: argparse.Namespace, methods: list[str], shape: list[int]) -> No
     ours, theirs = measuring.bare_interpreter(), measuring.run(["cdo", "-V"]).peak
     runs = max(1, args.runs // 3)
     rows = []
-    for step in steps(args):
+    for step in args.steps:
         for method in methods:
             say(f"China, {step} deg, {method}")
             source = f"field-china-{step}-1.nc"
@@ -156,7 +154,7 @@ def memory(args: argparse.Namespace, methods: list[str], shape: list[int]) -> No
             try:
                 found = measuring.alternate(contestants, runs, say)
             except Failed as error:
-                say(f"  {error}")
+                say(f"  {error}, at {error.peak / MIB:.0f} MiB")
                 used = contestants["nepcube"]()
                 b, a = (error.peak - theirs) / MIB, (used.peak - ours) / MIB
                 rows.append((label, f"> {b:.0f}, stopped", f"{a:.0f}", f"< {a / b:.3f}", "", f"{used.seconds:.2f}"))
@@ -202,7 +200,7 @@ def prepare(args: argparse.Namespace) -> None:
     for name, lengths in (("headwaters", args.years), ("china", [1])):
         bounds, resolution = world(args, name)
         told[name] = worlds.write_cdo_grid(work / f"{name}.grid", bounds, resolution)
-        for step in steps(args):
+        for step in args.steps:
             for years in lengths:
                 worlds.write_field(work / f"field-{name}-{step}-{years}.nc", step, (2001, 2000 + years), bounds)
     print(json.dumps(told))
