@@ -296,7 +296,8 @@ def _part(
         return _sample(piece, *arguments)
     import dask.array as da
 
-    piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1})
+    # the way is named, since dask imports `distributed` to choose one, and might choose that of a cluster
+    piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1}, method="tasks")
     return da.map_blocks(
         _sample,
         piece,
