@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOCK = threading.Lock()
-# a 2400 x 2400 int16 tile is 11.5 MB
-_KEPT = Kept(6)
+# six tiles of 2400 x 2400 int16
+_KEPT = Kept(72 << 20)
 
 _TYPES = {
     3: "u1", 4: "S1", 5: "f4", 6: "f8", 20: "i1", 21: "u1", 22: "i2", 23: "u2", 24: "i4", 25: "u4",

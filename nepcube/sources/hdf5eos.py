@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _GRIDS, _STRUCTURE = "HDFEOS/GRIDS", "HDFEOS INFORMATION/StructMetadata.0"
-_KEPT = Kept(8)
+_KEPT = Kept(72 << 20)
 # the numbers of HDF5's filters
 _DEFLATE, _SHUFFLE = 1, 2
 

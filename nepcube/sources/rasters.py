@@ -18,7 +18,7 @@ from nepcube.sources.lattice import Footprint, Lattice, crs_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_KEPT = Kept(8)
+_KEPT = Kept(72 << 20)
 # bytes of each type of a tag's value, and how `struct` calls the whole numbers
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
