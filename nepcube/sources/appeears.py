@@ -148,7 +148,10 @@ def _footprint(held: dict[str, Any], axes: tuple[str, str, str], path: str) -> F
     (y, dy, rows), (x, dx, columns) = tops, lefts
     if dy >= 0 or dx <= 0:
         raise SourceError(f"{path}: {axes[1]} does not fall, or {axes[2]} does not rise.", _MADE)
-    return Footprint(crs, x - dx / 2, y - dy / 2, dx, -dy, rows, columns)
+    foot = Footprint(crs, x - dx / 2, y - dy / 2, dx, -dy, rows, columns)
+    if not foot.is_on_earth:
+        raise damaged(path, ValueError("its corners do not lie on the globe"))
+    return foot
 
 
 def _axis(held: dict[str, Any], name: str, path: str) -> tuple[float, float, int]:

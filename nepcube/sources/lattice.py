@@ -71,6 +71,22 @@ class Footprint:
     rows: int
     columns: int
 
+    @property
+    def is_on_earth(self) -> bool:
+        """Whether all of it lies on the globe, half a cell or a turn apart, in steps of a metre at least."""
+        half, least = ((18 * TILE, 1.0), (180.0, 1e-5))[self.crs == GEOGRAPHIC]
+        right, bottom = self.left + self.columns * self.dx, self.top - self.rows * self.dy
+        numbers = (self.left, self.top, self.dx, self.dy, right, bottom)
+        if not all(map(math.isfinite, numbers)) or min(self.dx, self.dy) < least:
+            return False
+        turn = 360.0 if self.crs == GEOGRAPHIC else half
+        return (
+            self.left >= -half - self.dx
+            and right <= turn + self.dx
+            and self.top <= half / 2 + self.dy
+            and bottom >= -half / 2 - self.dy
+        )
+
 
 @dataclass(frozen=True)
 class Lattice:

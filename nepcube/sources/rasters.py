@@ -83,6 +83,8 @@ def read_header(path: str) -> TiffHeader:
             "Use the file as the provider made it.",
         )
     foot = Footprint(crs, transform.c, transform.f, transform.a, -transform.e, rows, columns)
+    if not foot.is_on_earth:
+        raise damaged(path, ValueError("its corners do not lie on the globe"))
     # the name of a projection is believed where its cells are those of the MODIS grid
     if by_name and not Lattice.of(foot).is_modis:
         return _with(header, None, called)

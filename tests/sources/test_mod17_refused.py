@@ -132,6 +132,10 @@ def test_max_qc_names_the_quality_of_a_netcdf(tmp_path, raw):
         ({"nodata": 0}, ("nodata 0", "32767")),
         ({"at": rasterio.Affine(0.01, 0.001, 96, 0, -0.01, 34)}, ("north to south",)),
         ({"at": rasterio.Affine(0.01, 0, 96, 0, 0.01, 34)}, ("north to south",)),
+        ({"at": rasterio.Affine(0.01, 0, float("nan"), 0, -0.01, 34)}, ("do not lie on the globe",)),
+        ({"at": rasterio.Affine(1e-300, 0, 96, 0, -0.01, 34)}, ("do not lie on the globe",)),
+        ({"at": rasterio.Affine(0.01, 0, 96, 0, -0.01, 134)}, ("do not lie on the globe",)),
+        ({"at": rasterio.Affine(463, 0, 3e7, 0, -463, 34), "crs": SINUSOIDAL}, ("do not lie on the globe",)),
     ],
 )
 def test_an_appeears_raster_of_another_kind_is_refused(tmp_path, raw, options, words):
