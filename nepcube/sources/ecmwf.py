@@ -69,7 +69,7 @@ class Reanalysis:
             found = _repeats(files, name)
             findings += found
             try:
-                self._read(files, quantity, name, request)
+                series.join(self._held(files, quantity, name, request).files, name)
             except NepcubeError as error:
                 if not any(f.state == "overlaps" for f in found):
                     findings.append(_fault("mixed", request, error))
@@ -278,6 +278,9 @@ def _repeats(files: Sequence[OpenFile], name: str) -> list[Finding]:
             continue
         if again.replaced:
             what, state = f"{when} of {name} are preliminary, and final in {winner.path}, which is taken", "note"
+        elif not _same_grid(winner, loser):
+            # said as what does not belong together
+            continue
         elif _equal(winner, loser, name, again):
             what, state = f"{when} of {name} stand in {winner.path} too, with equal values", "note"
         else:
@@ -292,11 +295,13 @@ def _stamps(file: OpenFile, name: str) -> NDArray[np.datetime64]:
     return time.astype("datetime64[M]").astype("datetime64[ns]") if monthly else time
 
 
+def _same_grid(a: OpenFile, b: OpenFile) -> bool:
+    return all(np.array_equal(a.dataset[axis].values, b.dataset[axis].values) for axis in ("latitude", "longitude"))
+
+
 def _equal(a: OpenFile, b: OpenFile, name: str, again: series.Repeats) -> bool:
     order = ("time", "latitude", "longitude")
     mine, other = a.dataset[name].transpose(*order), b.dataset[name].transpose(*order)
-    if mine.shape[1:] != other.shape[1:]:
-        return False
     try:
         return series.first_difference(mine, again.won, other, again.lost) is None
     except NepcubeError:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HOUR = np.timedelta64(1, "h")
 _CELLS, _TRIES, _WINDOWS, _WINDOW_HOURS = 3, 40, 8, 50
 _ENOUGH = 6
+_MAP_CELLS = 2**20
 #: smaller steps may be packing: 0.1 mm, 0.01 MJ m-2
 _FLOOR = {"precipitation": 0.1, "radiation": 0.01}
 _WORDS = {
@@ -269,9 +270,15 @@ def _joined(parts: Sequence[xr.DataArray]) -> xr.DataArray:
 
 def _cells(part: xr.DataArray) -> list[tuple[int, int]]:
     # seas have no value: some cells that have one
+    shape = [part.sizes["latitude"], part.sizes["longitude"]]
+    first = part.isel(time=slice(0, 1))
+    known = None
+    # a cell by itself costs as much as the chunk that it lies in: a map is read at once
+    if shape[0] * shape[1] <= _MAP_CELLS:
+        known = np.isfinite(read_now(first.transpose("time", ...))[0].astype(np.float64))
     out = []
-    for i, j in places([part.sizes["latitude"], part.sizes["longitude"]], _TRIES):
-        if np.isfinite(_read(part.isel(time=slice(0, 1)), [(i, j)])).all():
+    for i, j in places(shape, _TRIES):
+        if known[i, j] if known is not None else np.isfinite(_read(first, [(i, j)])).all():
             out.append((i, j))
         if len(out) == _CELLS:
             break
@@ -279,6 +286,9 @@ def _cells(part: xr.DataArray) -> list[tuple[int, int]]:
 
 
 def _read(part: xr.DataArray, cells: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    if part.size <= _MAP_CELLS:
+        whole = read_now(part.transpose("time", "latitude", "longitude"))
+        return np.stack([whole[:, i, j] for i, j in cells], axis=1).astype(np.float64)
     columns = [
         read_now(part.isel(latitude=slice(i, i + 1), longitude=slice(j, j + 1)).transpose("time", ...))[:, 0, 0]
         for i, j in cells

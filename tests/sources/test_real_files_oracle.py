@@ -238,6 +238,35 @@ def test_daily_statistics(real):
     assert_allclose(july.values[0], want, rtol=0, atol=1e-10)  # float64 sums in another order
 
 
+def test_the_two_readers_do_not_take_each_others_hours(real):
+    what = "hourly tp accumulates from 00 UTC, which that of ERA5 does not"
+    with pytest.raises(SourceError, match=what):
+        nc.open_source("era5", real / HOURS, quantity="precipitation")
+    said = "`aggregate: accumulated_previous_hour` is said, but ssrd accumulates from 00 UTC"
+    with pytest.raises(SourceError, match=said):
+        nc.open_source(
+            "era5-land", real / JAVA, quantity="radiation", variable="ssrd", aggregate="accumulated_previous_hour"
+        )
+    # differenced, they are hours of their own
+    assert nc.open_source("era5", real / HOURS, quantity="temperature").temperature.attrs["aggregation"] == "mean"
+
+
+def test_the_stream_tells_a_single_month(real):
+    with forbid_compute():
+        ds = nc.open_source("era5-land", real / GLOBAL, bounds=(89.40, 31.59, 102.40, 36.29))
+    assert ds.temperature.attrs["frequency"] == "month"
+
+
+def test_inspect_lists_what_the_headers_hold(real):
+    with forbid_compute():
+        found = reader("era5-land").inspect(Request(paths=(str(real / MONTHS), str(real / MODA))))
+    assert [g.detail for g in found.granules] == ["t2m, tp; 2 preliminary", "t2m, pev, tp, lai_hv, lai_lv"]
+    states = [(f.state, f.which) for f in found.findings]
+    assert states[0] == ("note", str(real / MONTHS))
+    assert ("mixed", str(real / MODA)) in states
+    assert any("its latitude differs from that of" in f.what for f in found.findings)
+
+
 # --- ERA5 in old files, and what is no monthly mean ----------------------------------------------------------------
 
 
