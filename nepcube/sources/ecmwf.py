@@ -59,7 +59,7 @@ class Reanalysis:
         files, findings = survey(request.paths, self._look(request))
         if not files:
             return Inspection((), tuple(findings))
-        findings += _preliminary(files)
+        findings += _notes(files)
         for quantity in self._wanted(request, files):
             name = _name(files, quantity, request)
             if name is None:
@@ -251,9 +251,14 @@ def _count(file: OpenFile) -> int:
     return int(_early(file).sum())
 
 
-def _preliminary(files: Sequence[OpenFile]) -> list[Finding]:
+def _notes(files: Sequence[OpenFile]) -> list[Finding]:
     out = []
     for f in files:
+        shift = str(f.dataset["time"].attrs.get("time_shift", ""))
+        if any(digit in shift for digit in "123456789"):
+            out.append(
+                Finding("note", f.path, f"its days begin {shift} from 00 UTC", "Days of UTC have no time shift.")
+            )
         early, time = _early(f), f.dataset["time"].values
         if early.any():
             when = series.spans(time[early], series.frequency_of(time) or "hour")

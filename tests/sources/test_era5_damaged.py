@@ -251,6 +251,21 @@ def test_a_chunk_that_is_not_there_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("wrong", ["cut", "garbage", "metadata"])
+def test_damaged_stores_are_refused(tmp_path, zarr_format, wrong):
+    path = tmp_path / "a.zarr"
+    plain().rename(valid_time="time").chunk(time=12).to_zarr(path, zarr_format=zarr_format, consolidated=False)
+    chunk = path / ("t2m/1.0.0" if zarr_format == 2 else "t2m/c/1/0/0")
+    if wrong == "metadata":
+        chunk = path / ("t2m/.zarray" if zarr_format == 2 else "t2m/zarr.json")
+    raw = chunk.read_bytes()
+    chunk.write_bytes(raw[: len(raw) // 2] if wrong in ("cut", "metadata") else bytes(reversed(raw)))
+    _, error = attempt(path)
+    assert isinstance(error, SourceError)
+    assert error.what.startswith(f"{path}: the file is damaged or cut off (")
+
+
 def test_a_heap_without_an_end_is_refused(tmp_path):
     path = saved(plain(), tmp_path / "a.nc")
     data = bytearray(path.read_bytes())

@@ -356,6 +356,19 @@ def test_daily_sums_of_era5(tmp_path):
     assert_allclose(month[0].values, p.astype(float).sum(axis=0) * 1000, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("shift", "said"), [("0 days 00:00:00", []), ("0 days 08:00:00", ["0 days 08:00:00"])])
+def test_days_of_another_time_zone_are_noted(tmp_path, shift, said):
+    stamps = hours("2004-02-01T00", "2004-02-29T00")[::24]
+    path = write_netcdf(tmp_path / "a.nc", stamps, {"t2m": field(29)}, attrs=history(how="mean"))
+    with xr.open_dataset(path, engine="h5netcdf") as ds:
+        ds = ds.load()
+    ds.valid_time.attrs["time_shift"] = shift
+    ds.to_netcdf(path, engine="h5netcdf")
+    found = inspected(path).findings
+    assert [f.what for f in found] == [f"its days begin {s} from 00 UTC" for s in said]
+    assert {f.state for f in found} <= {"note"}
+
+
 @pytest.mark.parametrize("how", ["max", "min"])
 def test_other_statistics_of_a_day_are_refused(tmp_path, how):
     stamps = hours("2004-02-01T00", "2004-02-29T00")[::24]
