@@ -46,10 +46,12 @@ def _of(var: xr.DataArray, years: tuple[int, int], year_start: int) -> list[str]
     if frequency == "year":
         held = set((time.astype("datetime64[Y]").astype(int) + 1970).tolist())
         return [str(y) for y in range(years[0], years[1] + 1) if y not in held]
+    held_hours = np.unique(time.astype("datetime64[h]"))
     out = []
     for year in range(years[0], years[1] + 1):
         starts, stamps, _ = expected(*span_of((year, year), year_start), aggregation, frequency)
-        absent = ~np.isin(stamps, time.astype("datetime64[h]"))
+        at = np.searchsorted(held_hours, stamps)
+        absent = held_hours.take(at, mode="clip") != stamps if held_hours.size else np.ones(stamps.size, bool)
         out += [str(year)] if absent.all() else _within(starts, stamps, absent, aggregation, frequency)
     return out
 
