@@ -35,6 +35,7 @@ CANONICAL = {
     "mm day-1": ["mm day-1", "mm/day", "mm d-1", "kg m-2 day-1", "mm  day-1", "mm day^-1"],
     "mm month-1": ["mm month-1", "mm/month"],
     "mm pentad-1": ["mm pentad-1", "mm/pentad"],
+    "mm dekad-1": ["mm dekad-1", "mm/dekad"],
     "mm year-1": ["mm year-1", "mm/year", "mm yr-1", "mm/yr"],
     "J m-2": ["J m-2", "J m**-2", "J/m2", "J/m^2"],
     "MJ m-2": ["MJ m-2", "MJ m**-2", "MJ/m2", "MJ/m^2"],
