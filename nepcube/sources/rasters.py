@@ -30,7 +30,7 @@ _PLAIN, _DEFLATE = 1, (8, 32946)
 class TiffHeader:
     """What a GeoTIFF says of itself.
 
-    `foot` is None where its CRS is neither geographic nor the MODIS sinusoidal one, `crs` is how to call that.
+    `foot` is None where it is neither geographic nor on the MODIS sinusoidal grid, `crs` is how to call what it is.
     """
 
     foot: Footprint | None
@@ -84,7 +84,7 @@ def read_header(path: str) -> TiffHeader:
         )
     foot = Footprint(crs, transform.c, transform.f, transform.a, -transform.e, rows, columns)
     if not foot.is_on_earth:
-        raise damaged(path, ValueError("its corners do not lie on the globe"))
+        return _with(header, None, f"{called}, whose corners do not lie on the globe")
     # the name of a projection is believed where its cells are those of the MODIS grid
     if by_name and not Lattice.of(foot).is_modis:
         return _with(header, None, called)
