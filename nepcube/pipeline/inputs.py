@@ -220,7 +220,8 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
     for quantity, record in records_of(recipe):
         for path in sources.expand([recipe.resolve(p) for p in record.source.patterns]):
             files.setdefault(path, []).append(quantity)
-    elevation = recipe.sources.readers()["temperature"].elevation
+    temperature = recipe.sources.readers().get("temperature")
+    elevation = None if temperature is None else temperature.elevation
     for path in () if elevation is None else (elevation.orography, elevation.dem):
         files.setdefault(recipe.resolve(path), []).append("elevation")
 

@@ -95,8 +95,8 @@ def open_elevation(recipe: recipes.Recipe, grid: GeoBox) -> tuple[xr.DataArray, 
     NepcubeError
         One of the two cannot be used, or does not cover the grid.
     """
-    source = recipe.sources.readers()["temperature"]
-    if source.elevation is None:
+    source = recipe.sources.readers().get("temperature")
+    if source is None or source.elevation is None:
         return None
     out = []
     for path in (source.elevation.orography, source.elevation.dem):
