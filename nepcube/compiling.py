@@ -1,9 +1,17 @@
-"""Whether compiled kernels are kept on disk between runs."""
+"""How kernels are compiled, and whether they are kept on disk between runs."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+from numba.core.caching import IndexDataCacheFile
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def keep_compiled() -> bool:
@@ -18,3 +26,31 @@ def keep_compiled() -> bool:
     named = os.environ.get("NUMBA_CACHE_DIR")
     folders = [Path(named)] if named else [Path(__file__).parent / "__pycache__", Path(__file__).parent]
     return any(folder.is_dir() and os.access(folder, os.W_OK) for folder in folders)
+
+
+CACHE = keep_compiled()
+
+
+class _NamedByKey(IndexDataCacheFile):  # type: ignore[misc]
+    """A cache whose files are named after what they hold.
+
+    numba counts them: two processes that compile for two types at once give both the same number, and the index that is
+    written last calls the one's code for the other's types, which crashes every later run.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        overloads = self._load_index()
+        name = f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        self._save_data(name, data)
+        if overloads.get(key) != name:
+            overloads[key] = name
+            self._save_index(overloads)
+
+
+def compiled(function: F, **options: Any) -> F:
+    """Compile a kernel at its first call, free of the interpreter's lock, and keep it where that is possible."""
+    kernel: Any = njit(nogil=True, cache=CACHE, **options)(function)
+    if CACHE:
+        kernel._cache._cache_file.__class__ = _NamedByKey
+    done: F = kernel
+    return done

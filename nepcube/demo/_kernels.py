@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from nepcube.compiling import keep_compiled
-
-_CACHE = keep_compiled()
+from nepcube.compiling import compiled
 
 # temporal modes: three of precipitation, three of temperature, two of radiation, five of NEP alone
 N_CLIMATE, N_MODES = 8, 13
@@ -40,7 +37,7 @@ BASE_YEAR = 2010.5
 
 
 def _jit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    return compiled(function, error_model="numpy")
 
 
 @_jit

@@ -9,21 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from nepcube.compiling import keep_compiled
-
-CACHE = keep_compiled()
+from nepcube.compiling import compiled
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _value(total: float, weight: float, min_fraction: float) -> float:
     if weight <= 0.0 or weight < min_fraction - 1e-9:
         return np.nan
     return total / weight
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _code(weights: Any, min_fraction: float, data_first: bool, fill: int) -> int:
     # where enough of the cell has data it is data; elsewhere the largest of the reasons, the smaller one of equals
     if data_first and weights[0] > 0.0 and weights[0] >= min_fraction - 1e-9:
@@ -35,7 +32,7 @@ def _code(weights: Any, min_fraction: float, data_first: bool, fill: int) -> int
     return best if best >= 0 else fill
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def conservative_separable(
     source: Any, row_first: Any, row_weight: Any, column_first: Any, column_weight: Any, min_fraction: float, out: Any
 ) -> None:
@@ -65,7 +62,7 @@ def conservative_separable(
                 out[k, i, j] = _value(total, weight, min_fraction)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def conservative_separable_codes(
     source: Any,
     row_first: Any,
@@ -99,7 +96,7 @@ def conservative_separable_codes(
                 out[k, i, j] = _code(weights, min_fraction, data_first, fill)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _strip(lam: float, low: float, high: float, a: float, b: float) -> float:
     """Area between x = low and the curve x = lam cos(phi), up to x = high, for phi from a to b on the unit sphere."""
     ca = lam * np.cos(a)
@@ -138,13 +135,13 @@ def _strip(lam: float, low: float, high: float, a: float, b: float) -> float:
     return max(area, 0.0)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _overlap(left: float, right: float, low: float, high: float, a: float, b: float) -> float:
     """Area of the part of low < x < high between the meridians left and right and the parallels a and b."""
     return max(0.0, _strip(right, low, high, a, b) - _strip(left, low, high, a, b))
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _columns(left: float, right: float, a: float, b: float, x0: float, dx: float, size: int) -> tuple[int, int]:
     # the columns that the part between two meridians and two parallels can touch
     far = min(left * np.cos(a), left * np.cos(b))
@@ -154,99 +151,7 @@ def _columns(left: float, right: float, a: float, b: float, x0: float, dx: float
     return max(first, 0), min(last, size)
 
 
-@njit(nogil=True, cache=CACHE)
-def sinusoidal(
-    source: Any,
-    phi_edges: Any,
-    x0: float,
-    dx: float,
-    target_phi: Any,
-    target_lam: Any,
-    min_fraction: float,
-    out: Any,
-) -> None:
-    """Average the cells of a sinusoidal grid over cells between parallels and meridians, by exact overlap.
-
-    `phi_edges` (source rows + 1, falling), `x0` and `dx` describe the source on the unit sphere, where the sinusoidal
-    plane keeps areas; `target_phi` (falling) and `target_lam` (rising) are the target's edges in radians.
-    """
-    columns = source.shape[2]
-    total = np.empty(source.shape[0])
-    weight = np.empty(source.shape[0])
-    for i in range(out.shape[1]):
-        top = target_phi[i]
-        bottom = target_phi[i + 1]
-        first, last = _rows(phi_edges, top, bottom)
-        for j in range(out.shape[2]):
-            left, right = target_lam[j], target_lam[j + 1]
-            whole = (right - left) * (np.sin(top) - np.sin(bottom))
-            total[:] = 0.0
-            weight[:] = 0.0
-            for r in range(first, last):
-                b = min(top, phi_edges[r])
-                a = max(bottom, phi_edges[r + 1])
-                if b <= a:
-                    continue
-                c0, c1 = _columns(left, right, a, b, x0, dx, columns)
-                for c in range(c0, c1):
-                    low = x0 + c * dx
-                    w = _overlap(left, right, low, low + dx, a, b)
-                    if w <= 0.0:
-                        continue
-                    w /= whole
-                    for k in range(source.shape[0]):
-                        v = np.float64(source[k, r, c])
-                        if np.isfinite(v):
-                            total[k] += w * v
-                            weight[k] += w
-            for k in range(source.shape[0]):
-                out[k, i, j] = _value(total[k], weight[k], min_fraction)
-
-
-@njit(nogil=True, cache=CACHE)
-def sinusoidal_codes(
-    source: Any,
-    phi_edges: Any,
-    x0: float,
-    dx: float,
-    target_phi: Any,
-    target_lam: Any,
-    min_fraction: float,
-    data_first: bool,
-    fill: int,
-    out: Any,
-) -> None:
-    """Give the code with the largest share of each cell; see `sinusoidal`."""
-    columns = source.shape[2]
-    weights = np.empty((source.shape[0], 256))
-    for i in range(out.shape[1]):
-        top = target_phi[i]
-        bottom = target_phi[i + 1]
-        first, last = _rows(phi_edges, top, bottom)
-        for j in range(out.shape[2]):
-            left, right = target_lam[j], target_lam[j + 1]
-            whole = (right - left) * (np.sin(top) - np.sin(bottom))
-            weights[:] = 0.0
-            covered = 0.0
-            for r in range(first, last):
-                b = min(top, phi_edges[r])
-                a = max(bottom, phi_edges[r + 1])
-                if b <= a:
-                    continue
-                c0, c1 = _columns(left, right, a, b, x0, dx, columns)
-                for c in range(c0, c1):
-                    low = x0 + c * dx
-                    w = _overlap(left, right, low, low + dx, a, b) / whole
-                    if w > 0.0:
-                        covered += w
-                        for k in range(source.shape[0]):
-                            weights[k, source[k, r, c]] += w
-            for k in range(source.shape[0]):
-                weights[k, fill] += max(0.0, 1.0 - covered - 1e-9)
-                out[k, i, j] = _code(weights[k], min_fraction, data_first, fill)
-
-
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _rows(phi_edges: Any, top: float, bottom: float) -> tuple[int, int]:
     # edges fall: the rows whose band meets bottom..top
     n = phi_edges.size - 1
@@ -268,7 +173,93 @@ def _rows(phi_edges: Any, top: float, bottom: float) -> tuple[int, int]:
     return first, low
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
+def _cell(
+    edges: Any, columns: int, top: float, bottom: float, left: float, right: float, parts: Any
+) -> tuple[int, Any]:
+    """List the source cells that overlap a cell between two parallels and two meridians: row, column, share of area.
+
+    `edges` are the latitudes of the source's row edges, the first column edge and the width of a column; `parts` is
+    room that is made larger where it does not suffice.
+    """
+    phi, x0, dx = edges
+    whole = (right - left) * (np.sin(top) - np.sin(bottom))
+    first, last = _rows(phi, top, bottom)
+    n = 0
+    for r in range(first, last):
+        b = min(top, phi[r])
+        a = max(bottom, phi[r + 1])
+        if b <= a:
+            continue
+        c0, c1 = _columns(left, right, a, b, x0, dx, columns)
+        if n + c1 - c0 > parts.shape[0]:
+            larger = np.empty((2 * (n + c1 - c0), 3))
+            larger[:n] = parts[:n]
+            parts = larger
+        for c in range(c0, c1):
+            low = x0 + c * dx
+            w = _overlap(left, right, low, low + dx, a, b)
+            if w > 0.0:
+                parts[n, 0], parts[n, 1], parts[n, 2] = r, c, w / whole
+                n += 1
+    return n, parts
+
+
+@compiled
+def sinusoidal(source: Any, edges: Any, target_phi: Any, target_lam: Any, min_fraction: float, out: Any) -> None:
+    """Average the cells of a sinusoidal grid over cells between parallels and meridians, by exact overlap.
+
+    `edges` describes the source on the unit sphere, where the sinusoidal plane keeps areas: the latitudes of its row
+    edges (falling), the first column edge and the width of a column. `target_phi` (falling) and `target_lam` (rising)
+    are the target's edges in radians.
+    """
+    parts = np.empty((64, 3))
+    for i in range(out.shape[1]):
+        for j in range(out.shape[2]):
+            n, parts = _cell(
+                edges, source.shape[2], target_phi[i], target_phi[i + 1], target_lam[j], target_lam[j + 1], parts
+            )
+            for k in range(source.shape[0]):
+                total = 0.0
+                weight = 0.0
+                for p in range(n):
+                    v = np.float64(source[k, int(parts[p, 0]), int(parts[p, 1])])
+                    if np.isfinite(v):
+                        total += parts[p, 2] * v
+                        weight += parts[p, 2]
+                out[k, i, j] = _value(total, weight, min_fraction)
+
+
+@compiled
+def sinusoidal_codes(
+    source: Any,
+    edges: Any,
+    target_phi: Any,
+    target_lam: Any,
+    min_fraction: float,
+    data_first: bool,
+    fill: int,
+    out: Any,
+) -> None:
+    """Give the code with the largest share of each cell; see `sinusoidal`."""
+    parts = np.empty((64, 3))
+    weights = np.empty(256)
+    for i in range(out.shape[1]):
+        for j in range(out.shape[2]):
+            n, parts = _cell(
+                edges, source.shape[2], target_phi[i], target_phi[i + 1], target_lam[j], target_lam[j + 1], parts
+            )
+            for k in range(source.shape[0]):
+                weights[:] = 0.0
+                covered = 0.0
+                for p in range(n):
+                    weights[source[k, int(parts[p, 0]), int(parts[p, 1])]] += parts[p, 2]
+                    covered += parts[p, 2]
+                weights[fill] += max(0.0, 1.0 - covered - 1e-9)
+                out[k, i, j] = _code(weights, min_fraction, data_first, fill)
+
+
+@compiled
 def centres(
     source: Any, at: Any, rows: Any, columns: Any, areas: Any, min_fraction: float, total: Any, weight: Any, out: Any
 ) -> None:
@@ -307,7 +298,7 @@ def centres(
                     out[k, i, j] = total[k, i, j] / weight[k, i, j]
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def centres_codes(
     source: Any,
     at: Any,

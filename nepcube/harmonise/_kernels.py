@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from nepcube.compiling import keep_compiled
-
-CACHE = keep_compiled()
+from nepcube.compiling import compiled
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def accumulate(state: Any, values: Any, factors: Any, weights: Any, clip: bool) -> None:
     """Add some steps to (sum, covered, clipped), each (y, x); a missing value adds nothing."""
     steps, rows, columns = values.shape
@@ -30,7 +27,7 @@ def accumulate(state: Any, values: Any, factors: Any, weights: Any, clip: bool) 
                     state[1, i, j] += weight
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def finish(state: Any, length: float, is_mean: bool, min_coverage: float, factor: float, offset: float) -> Any:
     """Turn (sum, covered, clipped) into the value of the interval, missing where it is covered too little."""
     rows, columns = state.shape[1:]
@@ -50,7 +47,7 @@ def finish(state: Any, length: float, is_mean: bool, min_coverage: float, factor
     return out
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def gather_separable(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
     """out[k, i, j] = source[k, rows[i], columns[j]]; a negative index is outside."""
     for k in range(source.shape[0]):
@@ -61,7 +58,7 @@ def gather_separable(source: Any, rows: Any, columns: Any, fill: Any, out: Any) 
                 out[k, i, j] = source[k, r, c] if r >= 0 and c >= 0 else fill
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def gather(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
     """out[k, i, j] = source[k, rows[i, j], columns[i, j]]; a negative index is outside."""
     for k in range(source.shape[0]):
@@ -72,7 +69,7 @@ def gather(source: Any, rows: Any, columns: Any, fill: Any, out: Any) -> None:
                 out[k, i, j] = source[k, r, c] if r >= 0 and c >= 0 else fill
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def gather_sinusoidal(
     source: Any, rows: Any, cos: Any, lam: Any, radius: float, x0: float, dx: float, window: Any, fill: Any, out: Any
 ) -> None:
@@ -95,7 +92,7 @@ def gather_sinusoidal(
                     out[k, i, j] = fill
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _four(source: Any, k: int, r: float, c: float, min_fraction: float) -> float:
     rows, columns = source.shape[1:]
     if not (r >= -1e-9 and c >= -1e-9 and r <= rows - 1 + 1e-9 and c <= columns - 1 + 1e-9):
@@ -127,7 +124,7 @@ def _four(source: Any, k: int, r: float, c: float, min_fraction: float) -> float
     return total / weight
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def bilinear_separable(source: Any, rows: Any, columns: Any, min_fraction: float, out: Any) -> None:
     """Interpolate between four centres; missing ones are left out down to a minimum weight."""
     first, share = _between(columns, source.shape[2])
@@ -152,7 +149,7 @@ def bilinear_separable(source: Any, rows: Any, columns: Any, min_fraction: float
                 out[k, i, j] = _four(source, k, r, columns[j], min_fraction)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _between(at: Any, size: int) -> Any:
     # the first of the two neighbours of each position and the share of the second; -1 where there are no two
     first = np.full(at.size, -1, np.int64)
@@ -166,7 +163,7 @@ def _between(at: Any, size: int) -> Any:
     return first, share
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def bilinear(source: Any, rows: Any, columns: Any, min_fraction: float, out: Any) -> None:
     """Interpolate at positions that vary in two dimensions."""
     for k in range(source.shape[0]):

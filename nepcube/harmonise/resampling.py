@@ -408,7 +408,7 @@ def _sinusoidal(
     from nepcube.harmonise import _averages
 
     e = overlaps.sinusoidal_edges(source, grid, window, origin, flat.shape[-2])
-    arguments = (e.phi, e.x0, e.dx, e.target_phi, e.target_lam, how.min_fraction)
+    arguments = ((e.phi, e.x0, e.dx), e.target_phi, e.target_lam, how.min_fraction)
     out = np.empty((flat.shape[0], *window.shape), how.dtype)
     if how.coded:
         _averages.sinusoidal_codes(flat, *arguments, how.data_first, how.fill, out)

@@ -7,9 +7,7 @@ import math
 import numpy as np
 from numba import vectorize
 
-from nepcube.compiling import keep_compiled
-
-CACHE = keep_compiled()
+from nepcube.compiling import CACHE
 
 
 @vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)

@@ -9,23 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from nepcube.compiling import keep_compiled
+from nepcube.compiling import compiled
 
-CACHE = keep_compiled()
 COARSE = float(1 << 20)
 FINE = float(1 << 50)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _add(out: Any, value: float) -> None:
     coarse = np.rint(value * COARSE)
     out[0] += np.int64(coarse)
     out[1] += np.int64(np.rint((value - coarse / COARSE) * FINE))
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def year_sums(values: Any, labels: Any, areas: Any, counts: Any, size: int) -> Any:
     """Sum by region and year.
 
@@ -58,7 +56,7 @@ def year_sums(values: Any, labels: Any, areas: Any, counts: Any, size: int) -> A
     return cells, area, total
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def class_sums(classes: Any, labels: Any, areas: Any, size: int) -> Any:
     """Sum areas by region and class (256 codes): (size, 256, 2)."""
     out = np.zeros((size, 256, 2), np.int64)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from nepcube.compiling import keep_compiled
+from nepcube.compiling import compiled
 
-CACHE = keep_compiled()
 #: fixed points of weights and of weighted offsets within a bin
 WEIGHT_POINT = float(1 << 20)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def histogram(values: Any, weights: Any, low: float, high: float, bins: int) -> Any:
     """Sum weights, weighted offsets (in widths from a bin's middle) and take the least value, for each bin."""
     counted = np.zeros(bins, np.int64)
@@ -39,7 +37,7 @@ def histogram(values: Any, weights: Any, low: float, high: float, bins: int) -> 
     return counted, moment, smallest
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _cost(w: Any, s: Any, q: Any, i: int, j: int) -> float:
     # within sum of squares of items i..j, from prefix sums of the centred values
     weight = w[j + 1] - w[i]
@@ -49,7 +47,7 @@ def _cost(w: Any, s: Any, q: Any, i: int, j: int) -> float:
     return max(q[j + 1] - q[i] - total * total / weight, 0.0)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _row(previous: Any, current: Any, choice: Any, w: Any, s: Any, q: Any, first: int) -> None:
     # the best start of the last class moves only forward with the end, so halves are solved within bounds
     n = current.size
@@ -90,7 +88,7 @@ def _row(previous: Any, current: Any, choice: Any, w: Any, s: Any, q: Any, first
         top += 1
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def fisher_jenks(values: Any, weights: Any, k: int) -> Any:
     """Give the index of the first item of each class that makes the within-class sum of squares least.
 

@@ -10,11 +10,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import guvectorize, njit
+from numba import guvectorize
 
-from nepcube.compiling import keep_compiled
-
-CACHE = keep_compiled()
+from nepcube.compiling import CACHE, compiled
 
 
 def gufunc(inputs: str, outputs: str, shape: str) -> Any:
@@ -26,7 +24,7 @@ def gufunc(inputs: str, outputs: str, shape: str) -> Any:
     return guvectorize(signatures, shape, nopython=True, cache=CACHE)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def usable(y: Any, least: float) -> int:
     # the number of values, or -1 where nothing can be said
     n = 0
@@ -38,7 +36,7 @@ def usable(y: Any, least: float) -> int:
     return n if n >= least and n > 0 else -1
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _beta_fraction(a: float, b: float, x: float) -> float:
     # continued fraction of the incomplete beta function by Lentz's method (DLMF 8.17.22)
     tiny = 1e-300
@@ -66,7 +64,7 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     return h
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def t_pvalue(t: float, dof: float) -> float:
     """Two-sided p-value of Student's t: the regularised incomplete beta function I_x(dof/2, 1/2), x = dof/(dof+t2)."""
     if np.isnan(t) or dof <= 0:
@@ -156,7 +154,7 @@ def ols(
         pvalue[0] = 0.0
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _mean_and_squares(y: Any, n: int) -> tuple[float, float]:
     total = 0.0
     for i in range(y.size):
@@ -201,7 +199,7 @@ def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any)
         cv[0] = math.sqrt(ss / (n - ddof)) / m
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[float, float, float]:
     # (r, p, n), by modified Gram-Schmidt: one control after the other is taken from all that follow. eps is the
     # relative rounding of the input

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from nepcube.stats._kernels import CACHE, gufunc, usable
+from nepcube.compiling import compiled
+from nepcube.stats._kernels import gufunc, usable
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _slopes(v: Any, x: Any, n: int, slopes: Any) -> int:
     # fills in all pairwise slopes and gives the number of ties
     at = 0
@@ -26,7 +26,7 @@ def _slopes(v: Any, x: Any, n: int, slopes: Any) -> int:
     return ties
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _select(a: Any, size: int, k: int) -> float:
     # the k-th smallest of `size` items (Hoare 1961); afterwards nothing before it is greater, nothing behind it less
     left = 0
@@ -53,7 +53,7 @@ def _select(a: Any, size: int, k: int) -> float:
     return a[k]
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _at_rank(a: Any, size: int, position: float) -> float:
     # the value at a fractional rank (from 0), interpolated
     position = min(max(position, 0.0), size - 1.0)
@@ -70,7 +70,7 @@ def _at_rank(a: Any, size: int, position: float) -> float:
     return value + part * (following - value)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _compact(y: Any, x: Any, v: Any, w: Any) -> int:
     n = 0
     for i in range(y.size):
@@ -81,7 +81,7 @@ def _compact(y: Any, x: Any, v: Any, w: Any) -> int:
     return n
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _variance_of_s(v: Any, n: int, tied_pairs: int) -> float:
     # ties corrected (Kendall 1975); each member of a group of m adds (m - 1)(2m + 5)
     ties = 0.0
@@ -119,7 +119,7 @@ def sen(y: Any, x: Any, least: Any, z: Any, slope: Any, lower: Any, upper: Any, 
         upper[0] = _at_rank(slopes, pairs, (pairs + c) / 2.0)
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _kendall(v: Any, n: int) -> tuple[float, float, float]:
     # (tau, p, S)
     up = 0
@@ -141,7 +141,7 @@ def _kendall(v: Any, n: int) -> tuple[float, float, float]:
     return s / pairs, math.erfc(abs(z) / math.sqrt(2.0)), s
 
 
-@njit(nogil=True, cache=CACHE)
+@compiled
 def _lag1(v: Any, n: int) -> float:
     mean = 0.0
     for i in range(n):

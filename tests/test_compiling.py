@@ -1,0 +1,51 @@
+"""Compiled kernels on disk: two processes that compile for two types at once leave a cache that both can use."""
+
+import os
+import subprocess
+import sys
+
+KERNEL = """
+import numpy as np
+from nepcube.compiling import compiled
+
+
+@compiled
+def total(values):
+    out = 0.0
+    for v in values:
+        out += v
+    return out
+"""
+
+# it read the index before the other process wrote it, the other's index took the place of its own, its code came last
+RACES = (
+    "from numba.core.caching import IndexDataCacheFile as Files\n"
+    "Files._load_index, Files._save_index = lambda self: {}, lambda self, overloads: None\n"
+)
+
+
+def run(folder, code):
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(folder / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]),
+    }
+    environment.pop("NEPCUBE_NUMBA_CACHE", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout.split()
+
+
+def test_a_race_for_the_cache_mixes_no_types(tmp_path):
+    (tmp_path / "race_kernel.py").write_text(KERNEL)
+    (tmp_path / "cache").mkdir()
+    call = "import numpy as np, race_kernel; print(race_kernel.total(np.arange(1000, dtype='{}')))\n"
+    assert run(tmp_path, call.format("float32")) == ["499500.0"]
+    assert run(tmp_path, RACES + call.format("float64")) == ["499500.0"]
+    both = call.format("float32") + call.format("float64") + call.format("int16")
+    for _ in range(2):
+        assert run(tmp_path, both) == ["499500.0"] * 3
+    # each type has a file of its own
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 3
+    hits = call.format("float32") + "print(sum(race_kernel.total.stats.cache_hits.values()))\n"
+    assert run(tmp_path, hits) == ["499500.0", "1"]
