@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nepcube import nep, sources, spec, store
+from nepcube import harmonise, nep, sources, spec, store
 from nepcube import recipe as recipes
 
 if TYPE_CHECKING:
@@ -97,8 +97,12 @@ def source_list(run: Run) -> list[dict[str, str]]:
     for name in run.yearly_inputs:
         source = getattr(run.recipe.sources, name)
         if isinstance(source, recipes.ReaderSource):
-            reader = sources.reader(source.reader)
-            record = {"reader": source.reader, "citation": reader.citation, "resampling": source.resampling}
+            names = list(dict.fromkeys(r.source.reader for r in source.records(run.recipe.period)))
+            record = {
+                "reader": ", ".join(names),
+                "citation": " ".join(sources.reader(n).citation for n in names),
+                "resampling": str(cube[name].attrs.get("resampling", source.resampling)),
+            }
         else:
             record = {"reader": source.model, "citation": nep.POTENTIAL_CITATIONS[source.model], "resampling": "none"}
         product = str(cube[name].attrs.get("product", ""))
@@ -126,11 +130,9 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
         )
     if run.potential:
         out.append("NPP was computed from climate: NEP is a potential one, and its drivers are in it by formula.")
-    elif getattr(recipe.sources.npp, "reader", "") == "mod17a3hgf":
-        out.append(
-            "MOD17 is itself computed from reanalysis temperature, vapour pressure deficit and radiation: it is no "
-            "independent check of climate correlations. Terra's orbit drifts in the late years of the record."
-        )
+    else:
+        out += _record_notes(run)
+    out += _climate_notes(run)
     if len(run.years) < 20:
         out.append(f"The period has {len(run.years)} years: trends and correlations of so few are uncertain.")
     if "respiration_bases" in tables:
@@ -151,6 +153,42 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
         f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "
         f"least {recipe.min_years} of {len(run.years)} years."
     )
+    return out
+
+
+def _record_notes(run: Run) -> list[str]:
+    records = run.recipe.sources.readers()["npp"].records(run.recipe.period)
+    readers = {r.source.reader for r in records}
+    out = []
+    if readers & {"mod17a3hgf", "vnp17a3hgf"}:
+        out.append(
+            "MOD17 and its VIIRS successor are computed from reanalysis temperature, vapour pressure deficit and "
+            "radiation: they are no independent check of climate correlations."
+        )
+    if "mod17a3hgf" in readers:
+        out.append("Terra's orbit drifts in the late years of the MODIS record.")
+    if len(records) > 1:
+        told = ", ".join(f"{r.source.reader} {r.years[0]}-{r.years[1]}" for r in records)
+        out.append(
+            f"Two records of NPP were joined by the recipe's choice ({told}). They are not calibrated to each other: a "
+            "trend across the join contains the step between them."
+        )
+    return out
+
+
+def _climate_notes(run: Run) -> list[str]:
+    sources = run.recipe.sources
+    out = []
+    if sources.year_start != 1:
+        out.append(
+            f"Years of climate do not begin in January. {harmonise.year_comment(sources.year_start)} The productivity "
+            "of a year is that of its provider's year."
+        )
+    if sources.temperature.elevation is not None:
+        out.append(
+            "Temperature was brought to the height of the cells with a lapse rate of "
+            f"{sources.temperature.elevation.lapse_rate:g} K km-1, the same everywhere and in every season."
+        )
     return out
 
 
