@@ -5,7 +5,7 @@ from nepcube.harmonise.missing import gaps
 from nepcube.harmonise.overlaps import covers, is_finer
 from nepcube.harmonise.periods import hourly_increments, to_annual, to_interval
 from nepcube.harmonise.resampling import regrid, regrid_window, require_engine
-from nepcube.harmonise.years import year_comment, years_of
+from nepcube.harmonise.years import span_of, year_comment, years_of
 
 __all__ = [
     "correct_for_elevation",
@@ -16,6 +16,7 @@ __all__ = [
     "regrid",
     "regrid_window",
     "require_engine",
+    "span_of",
     "surface_height",
     "to_annual",
     "to_interval",

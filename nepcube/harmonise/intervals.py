@@ -11,6 +11,7 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SourceError, SpecError
+from nepcube.harmonise.years import span_of, starts_of, years_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,28 +76,12 @@ def plan(
     return intervals
 
 
-def span_of(years: tuple[int, int], year_start: int) -> tuple[np.datetime64, np.datetime64]:
-    """Give the time that some years cover, from their first moment to the first after them."""
-    edges = _starts(np.arange(years[0], years[1] + 2), year_start)
-    return edges[0], edges[-1]
-
-
-def _starts(years: NDArray[Any], year_start: int) -> NDArray[Any]:
-    # a year that begins in month m > 1 is called by the calendar year in which it ends
-    months = (years - int(year_start > 1) - 1970) * 12 + year_start - 1
-    return months.astype("datetime64[M]").astype("datetime64[h]")
-
-
-def _year_of(stamp: np.datetime64, year_start: int) -> int:
-    month = int(stamp.astype("datetime64[M]").astype(int))
-    return (month - year_start + 1) // 12 + 1970 + int(year_start > 1)
-
-
 def _edges(first: np.datetime64, end: np.datetime64, to: str, year_start: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the edges of the intervals that cover a span, and the stamp of each interval."""
     if to == "year":
-        years = np.arange(_year_of(first, year_start), _year_of(end.astype("datetime64[h]") - _HOUR, year_start) + 2)
-        return _starts(years, year_start), (years[:-1] - 1970).astype("datetime64[Y]").astype("datetime64[h]")
+        low, high = years_of(np.array([first, end.astype("datetime64[h]") - _HOUR]), year_start)
+        years = np.arange(low, high + 2)
+        return starts_of(years, year_start), (years[:-1] - 1970).astype("datetime64[Y]").astype("datetime64[h]")
     unit = {"month": "datetime64[M]", "day": "datetime64[D]"}[to]
     floor = end.astype(unit)
     last = floor if floor.astype("datetime64[h]") == end.astype("datetime64[h]") else floor + 1

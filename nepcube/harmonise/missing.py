@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube import spec
-from nepcube.harmonise.intervals import expected, span_of
+from nepcube.harmonise.intervals import expected
+from nepcube.harmonise.years import span_of
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -17,6 +17,18 @@ def years_of(time: NDArray[Any], year_start: int = 1) -> NDArray[np.int64]:
     return np.asarray((months + (13 - year_start) % 12) // 12 + 1970, np.int64)
 
 
+def starts_of(years: NDArray[Any], year_start: int = 1) -> NDArray[Any]:
+    """Give the first hour of each year."""
+    months = (np.asarray(years) - int(year_start > 1) - 1970) * 12 + year_start - 1
+    return months.astype("datetime64[M]").astype("datetime64[h]")
+
+
+def span_of(years: tuple[int, int], year_start: int = 1) -> tuple[np.datetime64, np.datetime64]:
+    """Give the time that some years cover, from their first moment to the first after them."""
+    first, end = starts_of(np.array([years[0], years[1] + 1]), year_start)
+    return first, end
+
+
 def year_comment(year_start: int) -> str:
     """Say in words which months a year holds."""
     first, last = calendar.month_name[year_start], calendar.month_name[(year_start - 2) % 12 + 1]

@@ -276,8 +276,7 @@ def _strips(window: Window, side: int) -> Iterator[Window]:
 def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
     climate: dict[str, Any] = {}
     for quantity, series in job.plan.climate.items():
-        native = series.open()
-        native = native.isel(time=harmonise.years_of(native["time"].values, job.plan.year_start) == year)
+        native = series.open(between=harmonise.span_of((year, year), job.plan.year_start))
         lazy = job.plan.samplings[quantity].block(native, job.grid, window)
         with dask.config.set(scheduler="synchronous"):
             climate[quantity] = lazy.compute()

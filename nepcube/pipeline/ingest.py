@@ -236,7 +236,8 @@ def _already(run: Run, done: set[str]) -> int:
 
 def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Iterable[Job]:
     side = run.cube.chunk
-    annual = {q: native_series(run, q, "year").open(years=run.recipe.period) for q in run.recipe.sources.drivers}
+    span = harmonise.span_of(run.recipe.period)
+    annual = {q: native_series(run, q, "year").open(between=span) for q in run.recipe.sources.drivers}
     samplings = {q: sampling_of(run, q) for q in annual}
     productivity = _productivity(run, sources)
     for step, year in enumerate(run.years):

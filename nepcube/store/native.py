@@ -99,8 +99,8 @@ class NativeSeries:
         """Give how many values of each year were set to zero, for the years in which they could be."""
         return {int(year): int(count) for year, count in (self._meta() or {"clipped": {}})["clipped"].items()}
 
-    def open(self, *, years: tuple[int, int] | None = None) -> xr.Dataset:
-        """Give the series lazily, with its attributes, in the order of time."""
+    def open(self, *, between: tuple[np.datetime64, np.datetime64] | None = None) -> xr.Dataset:
+        """Give the series lazily, in the order of time: all of it, or from a moment to before another."""
         import dask.array as da
         import xarray as xr
         import zarr
@@ -127,10 +127,9 @@ class NativeSeries:
         order = np.argsort(times)
         if not np.array_equal(order, np.arange(order.size)):
             var = var.isel(time=order)
-        if years is not None:
-            stamps = var["time"].values.astype("datetime64[Y]").astype(int) + 1970
-            keep = np.flatnonzero((stamps >= years[0]) & (stamps <= years[1]))
-            var = var.isel(time=slice(int(keep[0]), int(keep[-1]) + 1)) if keep.size else var.isel(time=slice(0, 0))
+        if between is not None:
+            first, last = np.searchsorted(var["time"].values, np.array(between, "datetime64[ns]"))
+            var = var.isel(time=slice(int(first), int(last)))
         return xr.Dataset({meta["name"]: var})
 
 

@@ -408,7 +408,7 @@ def test_native_series_grow_and_keep_what_they_have(tmp_path):
     got = series.open()["temperature"]
     np.testing.assert_array_equal(got.values, longer.values)
     assert got.attrs == {"units": "degC"}
-    assert series.open(years=(2002, 2002)).sizes["time"] == 1
+    assert series.open(between=(np.datetime64("2002-01-01"), np.datetime64("2003-01-01"))).sizes["time"] == 1
     earlier = native([0], [2000])
     series.create(earlier, earlier["time"].values)
     series.write(earlier.values, earlier["time"].values)
