@@ -1,11 +1,11 @@
 """Native series to annual (or monthly, daily) values, and native grids to the target grid."""
 
 from nepcube.harmonise.elevation import correct_for_elevation, surface_height
+from nepcube.harmonise.intervals import require_step
 from nepcube.harmonise.missing import gaps
 from nepcube.harmonise.overlaps import covers, is_finer
 from nepcube.harmonise.periods import hourly_increments, to_annual, to_interval
-from nepcube.harmonise.resampling import regrid, regrid_window, require_engine
-from nepcube.harmonise.years import span_of, year_comment, years_of
+from nepcube.harmonise.resampling import regrid, regrid_window, require_engine, require_method
 
 __all__ = [
     "correct_for_elevation",
@@ -16,10 +16,9 @@ __all__ = [
     "regrid",
     "regrid_window",
     "require_engine",
-    "span_of",
+    "require_method",
+    "require_step",
     "surface_height",
     "to_annual",
     "to_interval",
-    "year_comment",
-    "years_of",
 ]

@@ -20,13 +20,17 @@ _GEOPOTENTIAL = {"m2 s-2", "m**2 s**-2", "m^2 s^-2", "m2/s2", "m^2/s^2", "j kg-1
 _HEIGHT = {"m", "metre", "metres", "meter", "meters", "gpm"}
 
 
-def surface_height(field: xr.DataArray) -> xr.DataArray:
+def surface_height(field: xr.DataArray, *, units: str | None = None, of: str = "elevation") -> xr.DataArray:
     """Give the height of a surface in m, of a field that holds heights or a geopotential.
 
     Parameters
     ----------
     field : xarray.DataArray
         With ``units`` of a length (m) or of a geopotential (m2 s-2), which is divided by standard gravity.
+    units : str, optional
+        The unit of a field that does not name it.
+    of : str
+        What the field is, for the message.
 
     Returns
     -------
@@ -42,16 +46,16 @@ def surface_height(field: xr.DataArray) -> xr.DataArray:
     ----------
     ECMWF, ERA5-Land: data documentation, section "Geopotential": height is geopotential over 9.80665 m s-2.
     """
-    unit = " ".join(str(field.attrs.get("units", "")).lower().split())
+    given = field.attrs.get("units") if units is None else units
+    unit = " ".join(str(given or "").lower().split())
     attrs = {"long_name": "surface height", "units": "m"}
     if unit in _GEOPOTENTIAL:
         return (field.astype("float64") / GRAVITY).assign_attrs(attrs)
     if unit in _HEIGHT:
         return field.assign_attrs(attrs)
-    found = repr(field.attrs["units"]) if "units" in field.attrs else "no unit"
     raise UnitError(
-        f"{field.name or 'elevation'}: {found} is neither a height (m) nor a geopotential (m2 s-2).",
-        "Give a raster whose `units` attribute says which it is.",
+        f"{of}: {repr(given) if given else 'no unit'} is neither a height (m) nor a geopotential (m2 s-2).",
+        "Say its true unit with `units:` beside its `path:`.",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SourceError, SpecError
-from nepcube.harmonise.years import span_of, starts_of, years_of
+from nepcube.years import span_of, starts_of, years_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +39,20 @@ class Interval:
     missing: tuple[np.datetime64, ...]
 
 
+def require_step(frequency: str, to: str, name: str) -> None:
+    """Refuse to make steps of a series that is coarser than they are.
+
+    Raises
+    ------
+    SourceError
+    """
+    if _ORDER[frequency] > _ORDER[to]:
+        raise SourceError(
+            f"{name}: the files hold one value a {frequency}, values of each {to} are needed.",
+            f"Give files with one value a {to}, or choose a coarser respiration basis.",
+        )
+
+
 def plan(
     time: NDArray[Any],
     aggregation: str,
@@ -49,11 +63,7 @@ def plan(
     year_start: int = 1,
 ) -> list[Interval]:
     """Say which steps make each interval, with their weights, and which are missing."""
-    if _ORDER[frequency] > _ORDER[to]:
-        raise SourceError(
-            f"{name}: the files hold one value a {frequency}, values of each {to} are needed.",
-            f"Give files with one value a {to}, or choose a coarser respiration basis.",
-        )
+    require_step(frequency, to, name)
     stamps = time.astype("datetime64[h]")
     where = {s: k for k, s in enumerate(stamps.tolist())}
     if len(where) < stamps.size:

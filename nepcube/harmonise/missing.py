@@ -8,7 +8,7 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.harmonise.intervals import expected
-from nepcube.harmonise.years import span_of
+from nepcube.years import span_of
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -165,7 +165,7 @@ def is_finer(ds: xr.Dataset, grid: GeoBox) -> bool:
     return source_cells(Lattice.of(ds), grid) >= 1.0 - 1e-6
 
 
-def require_coarser(source: Lattice, grid: GeoBox) -> None:
+def require_coarser(source: Lattice, grid: GeoBox, name: str) -> None:
     """Refuse an average by centres where target cells are smaller than source cells: many would stay empty.
 
     Raises
@@ -175,8 +175,8 @@ def require_coarser(source: Lattice, grid: GeoBox) -> None:
     held = source_cells(source, grid)
     if held < 1.0 - 1e-6:
         raise GridError(
-            f"average: a cell of the grid holds {held:.3g} cells of the source: some would hold none.",
-            "Use `conservative`, `bilinear` or `nearest` for a source that is coarser than the grid.",
+            f"{name}: `average` needs a coarser grid: a cell holds {held:.3g} cells of the source, some would hold none.",
+            "Use `conservative` or `nearest`, or `bilinear` for what is no code.",
         )
 
 

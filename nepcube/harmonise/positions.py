@@ -53,6 +53,11 @@ class Lattice:
             raise GridError("`spatial_ref` names no CRS.", "Set its `crs_wkt` attribute.")
         y0, dy, rows = _axis(ds[ydim].values, attrs.get("GeoTransform"), 3, ydim)
         x0, dx, columns = _axis(ds[xdim].values, attrs.get("GeoTransform"), 0, xdim)
+        if _is_geographic(str(crs)) and max(x0, x0 + dx * (columns - 1)) > 180 + 10 * abs(dx):
+            raise GridError(
+                f"{xdim}: it runs to {max(x0, x0 + dx * (columns - 1)):g} degrees, not from -180 to 180.",
+                "Open the files with open_source, which turns them, or roll the dataset first.",
+            )
         return cls(y0, x0, dy, dx, rows, columns, str(crs))
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 METHODS = ("nearest", "bilinear", "conservative", "average")
 ENGINES = ("nepcube", "xesmf")
 AVERAGES = ("conservative", "average")
-# source cells, and target cells of a coded average, that are held at once; a larger window is made in parts
-_SOURCE_CELLS = 2**24
+# cells of the source, its centres for an average, and cells of a coded average that are held at once: a larger window
+# is made in parts
+_SOURCE_CELLS = 2**22
+_CENTRES = 2**20
 _CODED_CELLS = 2**14
 _NONE = range(0)
 
@@ -79,7 +81,7 @@ def regrid(
     """
     import xarray as xr
 
-    _require_known(method, engine)
+    _require_known(method, engine, min_fraction)
     require_engine(engine)
     source = Lattice.of(ds)
     lazy = any(v.chunks is not None for v in ds.data_vars.values())
@@ -123,7 +125,7 @@ def regrid_window(
     """
     import xarray as xr
 
-    _require_known(method, engine)
+    _require_known(method, engine, min_fraction)
     source = Lattice.of(ds)
     steps = slice(None) if step is None else slice(step, step + 1)
     out = {}
@@ -175,7 +177,23 @@ def require_engine(engine: str) -> None:
         esmf.probe()
 
 
-def _require_known(method: str, engine: str) -> None:
+def require_method(ds: xr.Dataset, grid: GeoBox, method: str, *, engine: str = "nepcube") -> None:
+    """Refuse a method that does not go from the grid of a dataset to the target, before anything is computed.
+
+    Raises
+    ------
+    GridError
+    """
+    _require_known(method, engine, 0.5)
+    source = Lattice.of(ds)
+    for var in ds.data_vars.values():
+        if _is_spatial(var, ds):
+            _how(var, source, grid, method, 0.5, engine, None)
+
+
+def _require_known(method: str, engine: str, min_fraction: float) -> None:
+    if not 0.0 <= min_fraction <= 1.0:
+        raise GridError(f"min_fraction: {min_fraction} is no share.", "Give a number from 0 to 1.")
     if method not in METHODS:
         raise GridError(f"{method!r} is not a resampling method.", f"Use one of {', '.join(METHODS)}.")
     if engine not in ENGINES:
@@ -231,18 +249,18 @@ class _How:
                 f"{name}: codes of {self.dtype} have no {self.method}.", "Use `nearest`, or codes of one byte (uint8)."
             )
         if self.method == "average":
-            overlaps.require_coarser(source, grid)
+            overlaps.require_coarser(source, grid, name)
         elif link(source.crs, grid) not in ("same", "sinusoidal"):
             raise GridError(
-                "conservative: the cells of these two grids have no common axes.",
-                "Use `average` for a coarser grid, `bilinear` for a finer one.",
+                f"{name}: `conservative` does not go between these two grids, whose cells have no common axes.",
+                "Use `average` for a coarser grid; for a finer one `bilinear`, or `nearest` for codes.",
             )
 
 
 def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How) -> Any:
     # the parts of a large window are made one by one: no cell knows which part it is in
     rows, columns = _reach(source, grid, window, how)
-    many = len(rows) * len(columns) > _SOURCE_CELLS
+    many = len(rows) * len(columns) > (_CENTRES if how.method == "average" else _SOURCE_CELLS)
     if how.coded and how.method == "average":
         many |= window.shape[0] * window.shape[1] > _CODED_CELLS
     if not many or window.shape == (1, 1):

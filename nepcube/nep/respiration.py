@@ -8,6 +8,7 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SpecError
+from nepcube.years import span_of, starts_of, years_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +37,7 @@ def heterotrophic_respiration(
     basis: str,
     model: str = "pei2009",
     dim: str = "time",
+    year_start: int = 1,
 ) -> xr.DataArray:
     """Compute annual heterotrophic respiration after Pei et al. (2009).
 
@@ -55,6 +57,8 @@ def heterotrophic_respiration(
     model : {"pei2009"}
     dim : str
         The dimension of time.
+    year_start : int
+        The month in which a year begins, for months and days; a year is called by the calendar year in which it ends.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def heterotrophic_respiration(
             "Precipitation cannot be negative: check the nodata value and the unit of its files.",
         )
     if basis != "annual":
-        _require_whole_years(temperature[dim].values, basis, dim)
+        _require_whole_years(temperature[dim].values, basis, dim, year_start)
     factor = _RATE * _CARBON * (1.0 if basis == "daily" else _MONTH)
     bracket = xr.apply_ufunc(
         _bracket,
@@ -105,7 +109,7 @@ def heterotrophic_respiration(
         join="exact",
     )
     rate = bracket * factor
-    out = rate.astype("float32") if basis == "annual" else _years(rate, dim)
+    out = rate.astype("float32") if basis == "annual" else _years(rate, dim, year_start)
     out.name = "rh"
     out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": model, "respiration_basis": basis}
     return out
@@ -117,10 +121,10 @@ def _bracket(temperature: Any, precipitation: Any) -> Any:
     return _kernels.pei_bracket(temperature, precipitation)
 
 
-def _years(rate: xr.DataArray, dim: str) -> xr.DataArray:
+def _years(rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
     import xarray as xr
 
-    years = rate[dim].values.astype("datetime64[Y]")
+    years = years_of(rate[dim].values, year_start)
     parts = []
     for year in np.unique(years):
         steps = np.flatnonzero(years == year)
@@ -129,17 +133,15 @@ def _years(rate: xr.DataArray, dim: str) -> xr.DataArray:
         for step in steps[1:]:
             total = total + rate.isel({dim: int(step)}, drop=True)
         parts.append(total.astype("float32"))
-    stamps = np.unique(years).astype("datetime64[ns]")
+    stamps = starts_of(np.unique(years)).astype("datetime64[ns]")
     return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rate.dims)
 
 
-def _require_whole_years(time: Any, basis: str, dim: str) -> None:
+def _require_whole_years(time: Any, basis: str, dim: str, year_start: int) -> None:
     unit = "M" if basis == "monthly" else "D"
     steps = time.astype(f"datetime64[{unit}]")
-    years = np.unique(time.astype("datetime64[Y]"))
-    want = np.concatenate(
-        [np.arange(y.astype(f"datetime64[{unit}]"), (y + 1).astype(f"datetime64[{unit}]")) for y in years]
-    )
+    spans = [span_of((int(y), int(y)), year_start) for y in np.unique(years_of(time, year_start))]
+    want = np.concatenate([np.arange(*(edge.astype(f"datetime64[{unit}]") for edge in span)) for span in spans])
     if not np.array_equal(steps, want):
         raise SpecError(
             f"{dim}: the steps are not every {'month' if unit == 'M' else 'day'} of whole years, each once.",

@@ -17,6 +17,7 @@ from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
 from nepcube.pipeline.sampling import Sampling, sampling_of
+from nepcube.years import span_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,6 +62,8 @@ def analyse(run: Run) -> None:
     """Compute respiration, NEP and the statistics of every cell, and commit both stores."""
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
+        if not run.recipe.respiration.keep_climate:
+            run.climate.remove()
         return
     plan = make_plan(run)
     signature = {"part": recipes.stage_part(run.recipe, STAGE), "period": list(run.recipe.period)}
@@ -276,10 +279,14 @@ def _strips(window: Window, side: int) -> Iterator[Window]:
 def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
     climate: dict[str, Any] = {}
     for quantity, series in job.plan.climate.items():
-        native = series.open(between=harmonise.span_of((year, year), job.plan.year_start))
+        native = series.open(between=span_of((year, year), job.plan.year_start))
         lazy = job.plan.samplings[quantity].block(native, job.grid, window)
         with dask.config.set(scheduler="synchronous"):
             climate[quantity] = lazy.compute()
     return nep.heterotrophic_respiration(
-        climate["temperature"], climate["precipitation"], basis=job.plan.basis, model=job.plan.model
+        climate["temperature"],
+        climate["precipitation"],
+        basis=job.plan.basis,
+        model=job.plan.model,
+        year_start=job.plan.year_start,
     )

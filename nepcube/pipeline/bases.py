@@ -119,6 +119,7 @@ def _respiration(
             climate["precipitation"],
             basis=basis,
             model=run.recipe.respiration.model,
+            year_start=run.recipe.sources.year_start,
         )
         total += rh.values[0]
     return total / len(run.years)

@@ -246,12 +246,12 @@ def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out:
 
 def _continuation(done: dict[str, Any], recipe: recipes.Recipe) -> set[str]:
     # another record that begins after the years that are done adds years, as a longer period does
-    npp = recipe.sources.npp
-    later = npp.continued_by if isinstance(npp, recipes.ReaderSource) else None
-    if later is None or later.from_ <= done["period"][1]:
+    prefix = "sources.npp.continued_by"
+    parts = done["part"], recipes.stage_part(recipe, "ingest")
+    begins = [part.get(f"{prefix}.from") for part in parts]
+    if any(first is not None and first <= done["period"][1] for first in begins):
         return set()
-    keys = {*done["part"], *recipes.stage_part(recipe, "ingest")}
-    return {key for key in keys if key.startswith("sources.npp.continued_by")}
+    return {key for part in parts for key in part if key.startswith(prefix)}
 
 
 def stage_record(run: Run, stage: str) -> dict[str, Any]:

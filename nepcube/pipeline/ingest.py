@@ -13,7 +13,8 @@ from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
-from nepcube.pipeline.sampling import ELEVATION, heights_of, keep_orography, open_elevation, sampling_of
+from nepcube.pipeline.sampling import ELEVATION, heights_of, open_elevation, sampling_of
+from nepcube.years import span_of, year_comment, years_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,14 +40,14 @@ def ingest(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     # what the files cannot give is said before anything is taken back
-    sources = {q: inputs.open_records(run.recipe, q, run.grid) for q in run.recipe.sources.readers()}
+    sources = inputs.open_all(run.recipe, run.grid)
     relief = open_elevation(run.recipe, run.grid)
     begin(run, STAGE)
     run.ledger.set_part("ingest-begun", stage_record(run, STAGE))
     coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     if relief is not None:
-        _elevation(run, *relief)
+        _elevation(run, relief[1])
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
     total = sum(1 for _ in windows(run.grid, run.block)) * len(run.years)
@@ -89,7 +90,9 @@ def cube_attrs(run: Run) -> dict[str, Any]:
     attrs = {
         "title": run.recipe.title or run.recipe.name,
         "source": "; ".join(
-            f"{q}: {s.reader}" if isinstance(s, recipes.ReaderSource) else f"{q}: {s.model}"
+            f"{q}: {', '.join(dict.fromkeys(r.source.reader for r in s.records(run.recipe.period)))}"
+            if isinstance(s, recipes.ReaderSource)
+            else f"{q}: {s.model}"
             for q, s in ((q, getattr(run.recipe.sources, q)) for q in spec.INPUTS)
             if s is not None
         ),
@@ -129,15 +132,14 @@ def source_attrs(run: Run, quantity: str, records: list[xr.Dataset]) -> dict[str
         told = ", ".join(f"{p} {first}-{last}" for p, (first, last) in zip(products, spans, strict=True))
         out |= {"product": told, "comment": f"Two records were joined by the recipe's choice: {told}."}
     if source.year_start != 1:
-        out |= {"year_start": source.year_start, "comment": harmonise.year_comment(source.year_start)}
+        out |= {"year_start": source.year_start, "comment": year_comment(source.year_start)}
     if source.elevation is not None:
         out["elevation_correction"] = f"{source.elevation.lapse_rate:g} K km-1"
     return out
 
 
-def _elevation(run: Run, orography: xr.DataArray, dem: xr.DataArray) -> None:
-    """Bring the elevation model to the grid, once, and keep the relief that temperature belongs to."""
-    keep_orography(run, orography)
+def _elevation(run: Run, dem: xr.DataArray) -> None:
+    """Bring the elevation model to the grid, once."""
     run.cube.create([store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False)], None)
     done = run.ledger.done(STAGE)
     blocks = [w for w in windows(run.grid, run.block) if _height_unit(run, w) not in done]
@@ -200,7 +202,7 @@ def keep_native(
         # it may be deleted when a run is finished, and is made again when it is needed
         run.ledger.forget(unit)
     done = run.ledger.done(unit)
-    stamps = harmonise.years_of(lazy["time"].values, year_start)
+    stamps = years_of(lazy["time"].values, year_start)
     missing = [y for y in run.years if str(y) not in done]
     if not missing:
         return
@@ -236,7 +238,7 @@ def _already(run: Run, done: set[str]) -> int:
 
 def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Iterable[Job]:
     side = run.cube.chunk
-    span = harmonise.span_of(run.recipe.period)
+    span = span_of(run.recipe.period)
     annual = {q: native_series(run, q, "year").open(between=span) for q in run.recipe.sources.drivers}
     samplings = {q: sampling_of(run, q) for q in annual}
     productivity = _productivity(run, sources)

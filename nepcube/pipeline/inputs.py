@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -79,13 +77,27 @@ def records_of(recipe: recipes.Recipe) -> list[tuple[str, recipes.Record]]:
 def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
     """Open every header and report what is there and what is not, one report a record; nothing is raised."""
     out = [_inspect(recipe, quantity, record, grid) for quantity, record in records_of(recipe)]
-    source = recipe.sources.readers()["temperature"]
-    if source.elevation is not None:
-        try:
-            open_elevation(recipe, grid)
-        except NepcubeError as error:
-            out.append(Found("elevation", "raster", (), (), error))
+    try:
+        found = open_elevation(recipe, grid)
+        if found is not None:
+            out.append(Found("elevation", "raster", _rasters(recipe), (), None))
+    except NepcubeError as error:
+        out.append(Found("elevation", "raster", (), (), error))
     return out
+
+
+def _rasters(recipe: recipes.Recipe) -> tuple[sources.Granule, ...]:
+    paths = elevation_files(recipe)
+    return tuple(sources.Granule(p, os.path.getsize(p), "", "", os.path.basename(p)) for p in paths)
+
+
+def elevation_files(recipe: recipes.Recipe) -> list[str]:
+    """Name the rasters that the correction for elevation reads."""
+    temperature = recipe.sources.readers().get("temperature")
+    if temperature is None or temperature.elevation is None:
+        return []
+    rasters = (temperature.elevation.orography, temperature.elevation.dem)
+    return [path for raster in rasters for path in sources.expand(recipe.resolve(raster.path))]
 
 
 def _inspect(recipe: recipes.Recipe, quantity: str, record: recipes.Record, grid: GeoBox) -> Found:
@@ -100,9 +112,11 @@ def _inspect(recipe: recipes.Recipe, quantity: str, record: recipes.Record, grid
             seen = sources.inspected(reader, request)
             granules, findings = seen.granules, list(seen.findings)
             error = _summary(seen, record)
-            if granules:
+            broken = {f.which for f in findings if f.state == "broken"}
+            paths = tuple(p for p in request.paths if p not in broken)
+            if paths:
                 # what the good files lack is told beside the broken ones
-                native = sources.opened(reader, replace(request, paths=tuple(g.path for g in granules)))
+                native = sources.opened(reader, replace(request, paths=paths))
                 findings += _missing(native, quantity, record)
                 _require_usable(native, quantity, record, recipe, grid)
         finally:
@@ -146,12 +160,25 @@ def is_generated(recipe: recipes.Recipe) -> bool:
     """Tell whether any input lies in an archive that nepcube made."""
     if recipe.archive is not None:
         return True
-    for source in recipe.sources.readers().values():
-        for pattern in source.patterns:
+    for _, record in records_of(recipe):
+        for pattern in record.source.patterns:
             folder = Path(recipe.resolve(pattern)).parent
             if any((f / "GENERATED.json").exists() for f in (folder, folder.parent)):
                 return True
     return False
+
+
+def open_all(recipe: recipes.Recipe, grid: GeoBox) -> dict[str, list[xr.Dataset]]:
+    """Open every record of every quantity, and refuse whatever would keep a run from its end.
+
+    Raises
+    ------
+    NepcubeError
+        A source, the elevation, or what the recipe asks of them is at fault.
+    """
+    out = {quantity: open_records(recipe, quantity, grid) for quantity in recipe.sources.readers()}
+    open_elevation(recipe, grid)
+    return out
 
 
 def open_native(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> xr.Dataset:
@@ -174,9 +201,14 @@ def open_records(recipe: recipes.Recipe, quantity: str, grid: GeoBox) -> list[xr
 def _require_usable(
     native: xr.Dataset, quantity: str, record: recipes.Record, recipe: recipes.Recipe, grid: GeoBox
 ) -> None:
-    harmonise.require_engine(record.source.engine)
+    source = record.source
+    harmonise.require_engine(source.engine)
     if quantity == "npp":
         _require_tiles(native, record, recipe, grid)
+    harmonise.require_method(native, grid, source.resampling, engine=source.engine)
+    if quantity in ("temperature", "precipitation"):
+        step = {"annual": "year", "monthly": "month", "daily": "day"}[recipe.respiration.basis]
+        harmonise.require_step(native[quantity].attrs["frequency"], step, quantity)
     # the plan of the years finds what is missing before anything is computed
     names = [n for n in (quantity, "npp_flag") if n in native]
     harmonise.to_annual(
@@ -212,49 +244,3 @@ def _sinusoidal_box(grid: GeoBox) -> tuple[float, float, float, float]:
     phi, lam = np.radians(y), np.radians(x)
     corners = np.outer([lam.min(), lam.max()], np.cos(phi)) * radius
     return float(corners.min()), float(phi.min() * radius), float(corners.max()), float(phi.max() * radius)
-
-
-def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, Any]]:
-    """List every input file with its size and the SHA-256 of its bytes."""
-    files: dict[str, list[str]] = {}
-    for quantity, record in records_of(recipe):
-        for path in sources.expand([recipe.resolve(p) for p in record.source.patterns]):
-            files.setdefault(path, []).append(quantity)
-    temperature = recipe.sources.readers().get("temperature")
-    elevation = None if temperature is None else temperature.elevation
-    for path in () if elevation is None else (elevation.orography, elevation.dem):
-        files.setdefault(recipe.resolve(path), []).append("elevation")
-
-    def one(path: str) -> dict[str, Any]:
-        return {
-            "source": "+".join(files[path]),
-            "path": os.path.relpath(path, recipe.base),
-            "bytes": _size(path),
-            "hash": "sha256:" + _hash(path),
-        }
-
-    out: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for k, told in enumerate(pool.map(one, sorted(files)), start=1):
-            out.append(told)
-            progress("hash inputs", k, len(files))
-    return out
-
-
-def _members(path: str) -> list[str]:
-    if os.path.isfile(path):
-        return [path]
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
-
-
-def _size(path: str) -> int:
-    return sum(os.path.getsize(p) for p in _members(path))
-
-
-def _hash(path: str) -> str:
-    digest = hashlib.sha256()
-    for member in _members(path):
-        with open(member, "rb") as file:
-            while part := file.read(1 << 22):
-                digest.update(part)
-    return digest.hexdigest()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nepcube import harmonise, nep, sources, spec, store
+from nepcube import nep, sources, spec, store
 from nepcube import recipe as recipes
+from nepcube.years import year_comment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +182,7 @@ def _climate_notes(run: Run) -> list[str]:
     out = []
     if sources.year_start != 1:
         out.append(
-            f"Years of climate do not begin in January. {harmonise.year_comment(sources.year_start)} The productivity "
+            f"Years of climate do not begin in January. {year_comment(sources.year_start)} The productivity "
             "of a year is that of its provider's year."
         )
     if sources.temperature.elevation is not None:

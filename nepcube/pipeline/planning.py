@@ -14,6 +14,8 @@ from nepcube.pipeline.context import Options
 _BASE = 430 * 2**20
 _TILES = 170 * 2**20
 _CHUNK = 512
+# places of the source's centres that an average holds at once
+_CENTRES = 2**20 * 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ def per_thread(recipe: recipes.Recipe, block: int) -> int:
     # all years of a chunk: the inputs and results in float32, the arrays that a statistic stacks, one year in float64
     analyse = cells * years * 4 * (series + 4) + cells * 8 * 12 + cells * 4 * 30
     ingest = block * block * (4 * 8 + 8 * 6)
+    if any(s.resampling == "average" or s.elevation for s in recipe.sources.readers().values()):
+        ingest += _CENTRES
     if recipe.respiration.basis == "monthly":
         analyse += cells * 12 * 8 * 5
     elif recipe.respiration.basis == "daily":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nepcube import recipe as recipes
+from nepcube import sources
 from nepcube.pipeline import inputs
 
 if TYPE_CHECKING:
-    from nepcube.pipeline.context import Run
+    from nepcube.pipeline.context import Progress, Run
 
 PROVENANCE = "provenance.json"
 _PACKAGES = (
@@ -55,16 +59,58 @@ def changed_inputs(run: Run) -> list[str]:
     out = []
     for record in read(run.out)["inputs"]:
         path = run.recipe.base / record["path"]
-        if path.is_file() and path.stat().st_size != record["bytes"]:
+        if "://" not in record["path"] and path.is_file() and path.stat().st_size != record["bytes"]:
             out.append(record["path"])
     return out
+
+
+def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, Any]]:
+    """List every input with its size and the SHA-256 of its bytes; those of a URL are not looked at."""
+    files: dict[str, list[str]] = {}
+    for quantity, record in inputs.records_of(recipe):
+        for path in sources.expand([recipe.resolve(p) for p in record.source.patterns]):
+            files.setdefault(path, []).append(quantity)
+    for path in inputs.elevation_files(recipe):
+        files.setdefault(path, []).append("elevation")
+
+    def one(path: str) -> dict[str, Any]:
+        told = {"source": "+".join(files[path])}
+        if "://" in path:
+            return told | {"path": path, "bytes": None, "hash": None}
+        return told | {
+            "path": os.path.relpath(path, recipe.base),
+            "bytes": sum(os.path.getsize(p) for p in _members(path)),
+            "hash": "sha256:" + _hash(path),
+        }
+
+    out: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for k, told in enumerate(pool.map(one, sorted(files)), start=1):
+            out.append(told)
+            progress("hash inputs", k, len(files))
+    return out
+
+
+def _members(path: str) -> list[str]:
+    if os.path.isfile(path):
+        return [path]
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+
+
+def _hash(path: str) -> str:
+    digest = hashlib.sha256()
+    for member in _members(path):
+        with open(member, "rb") as file:
+            while part := file.read(1 << 22):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def note_inputs(run: Run) -> None:
     """Write the resolved recipe and list the inputs with their hashes."""
     record = read(run.out)
     before = record["inputs"]
-    record["inputs"] = inputs.hash_inputs(run.recipe, run.progress)
+    record["inputs"] = hash_inputs(run.recipe, run.progress)
     now = {(r["path"], r["hash"]) for r in record["inputs"]}
     # what was ingested and has been replaced since is still in the years that were done with it
     replaced = [r for r in before if (r["path"], r["hash"]) not in now]

@@ -146,8 +146,7 @@ def _stages(
     if options.fresh:
         # a run that cannot begin must not cost the one that is there
         grid, _ = grid_of(recipe)
-        for quantity in recipe.sources.readers():
-            inputs.open_records(recipe, quantity, grid)
+        inputs.open_all(recipe, grid)
     job = prepare(recipe, folder, engine, options, progress=progress, say=say)
     for path in provenance.changed_inputs(job):
         say(f"warning: {path} is not the file that was ingested; years that are done keep what it held before")

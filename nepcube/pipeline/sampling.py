@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube import harmonise, sources, store
-from nepcube.errors import GridError
+from nepcube.errors import GridError, SourceError
 from nepcube.grid import Window, dims
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: the variable of the cube that holds the height of its cells, where temperature is corrected for it
 ELEVATION = "elevation"
+_OROGRAPHY = "native/orography"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def sampling_of(run: Run, quantity: str) -> Sampling:
     harmonise.require_engine(source.engine)
     relief = None
     if source.elevation is not None:
+        keep_orography(run)
         relief = Relief(orography_series(run), run.cube.path, source.elevation.lapse_rate)
     weights = run.out / ".nepcube" / "weights" if source.engine == "xesmf" else None
     return Sampling(quantity, source.resampling, source.min_fraction, source.engine, weights, relief)
@@ -98,27 +100,42 @@ def open_elevation(recipe: recipes.Recipe, grid: GeoBox) -> tuple[xr.DataArray, 
     source = recipe.sources.readers().get("temperature")
     if source is None or source.elevation is None:
         return None
-    out = []
-    for path in (source.elevation.orography, source.elevation.dem):
-        resolved = recipe.resolve(path)
-        field = harmonise.surface_height(sources.open_raster(resolved))
-        if not harmonise.covers(field.to_dataset(name="height"), grid):
-            raise GridError(
-                f"{resolved}: it does not cover `grid.bounds`.", "Give a raster of a larger area, or a smaller grid."
-            )
-        out.append(field)
-    return out[0], out[1]
+    orography = _height(recipe, source.elevation.orography, "orography", grid)
+    return orography, _height(recipe, source.elevation.dem, "dem", grid)
 
 
-def keep_orography(run: Run, field: xr.DataArray) -> None:
+def _height(recipe: recipes.Recipe, raster: recipes.Raster, key: str, grid: GeoBox) -> xr.DataArray:
+    found = sources.expand(recipe.resolve(raster.path))
+    if len(found) > 1:
+        raise SourceError(
+            f"{raster.path}: {len(found)} files match `elevation.{key}`, one raster is needed.",
+            "Merge them into one (gdalbuildvrt makes one of many), or name one.",
+        )
+    field = sources.open_raster(found[0], variable=raster.variable, nodata=raster.nodata)
+    height = harmonise.surface_height(field, units=raster.units, of=f"{found[0]}: elevation.{key}")
+    if not harmonise.covers(height.to_dataset(name="height"), grid):
+        raise GridError(
+            f"{found[0]}: it does not cover `grid.bounds`.", "Give a raster of a larger area, or a smaller grid."
+        )
+    return height
+
+
+def keep_orography(run: Run) -> None:
     """Keep the relief of the temperature's source beside the native climate, where jobs read it."""
     series = orography_series(run)
-    if series.exists:
+    if not series.exists:
+        # it may be deleted when a run is finished, and is made again when it is needed
+        run.ledger.forget(_OROGRAPHY)
+    found = open_elevation(run.recipe, run.grid)
+    if found is None or run.ledger.done(_OROGRAPHY):
         return
+    field, _ = found
     stamp = np.array(["2000-01-01"], "datetime64[ns]")
     whole: Any = field.rename("orography").expand_dims(time=stamp)
     series.create(whole, stamp)
     series.write(np.asarray(whole.data, np.float64), stamp)
+    run.ledger.add(_OROGRAPHY, "all", {})
+    run.ledger.flush()
 
 
 def heights_of(dem: xr.DataArray, grid: GeoBox, window: Window) -> xr.Dataset:

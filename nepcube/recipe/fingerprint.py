@@ -14,9 +14,11 @@ STAGES = ("ingest", "analyse", "aggregate", "report", "publish")
 def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
     """Give what the recipe says that `stage` and the stages before it use, as flat ``{key: value}``.
 
-    The period is not in the ingest part: a longer one appends. Title, blocks, workers and memory are in none.
+    The period is not in the ingest part: a longer one appends. Title, blocks, workers and memory are in none, nor is
+    what only keeps more of what is computed.
     """
     plain = recipe.model_dump(mode="json", by_alias=True)
+    plain["respiration"].pop("keep_climate")
     part = {key: plain[key] for key in ("archive", "grid", "sources")}
     rank = STAGES.index(stage)
     if rank >= 1:

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 Year = Annotated[int, Field(ge=1900, le=2200)]
 Driver = Literal["temperature", "precipitation", "radiation"]
@@ -36,6 +46,22 @@ class Grid(Model):
     resolution: str | float = "500 m"
 
 
+class Raster(Model):
+    """A field without time, and what its file does not say of it."""
+
+    path: str
+    variable: str | None = None
+    units: str | None = None
+    nodata: float | None = None
+
+
+def _as_raster(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+RasterFile = Annotated[Raster, BeforeValidator(_as_raster)]
+
+
 class Elevation(Model):
     """The correction of temperature for the height of the cells above the source's own relief.
 
@@ -43,8 +69,8 @@ class Elevation(Model):
     belongs to, `dem` a finer raster of heights (m).
     """
 
-    orography: str
-    dem: str
+    orography: RasterFile
+    dem: RasterFile
     lapse_rate: Annotated[float, Field(gt=0.0, le=12.0)] = 6.5
 
 

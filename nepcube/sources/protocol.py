@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from nepcube.years import span_of
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -79,11 +81,7 @@ class Request:
         """The time that the years cover, from its first moment to the first after it."""
         if self.years is None:
             return None
-        back = int(self.year_start > 1)
-        start, end = (
-            np.datetime64(f"{y - back}-{self.year_start:02d}-01T00", "h") for y in (self.years[0], self.years[1] + 1)
-        )
-        return start, end
+        return span_of(self.years, self.year_start)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,11 @@ def test_geopotential_becomes_height(unit):
 def test_heights_stay_and_other_units_are_refused():
     heights = field(np.array([[1.0, 4321.5]], "float32"), "m")
     assert_array_equal(surface_height(heights).values, heights.values)
-    with pytest.raises(UnitError, match=r"height: 'feet' is neither a height \(m\) nor a geopotential \(m2 s-2\)"):
+    with pytest.raises(UnitError, match=r"elevation: 'feet' is neither a height \(m\) nor a geopotential \(m2 s-2\)"):
         surface_height(field([[1.0]], "feet"))
-    with pytest.raises(UnitError, match="height: no unit is neither"):
+    with pytest.raises(UnitError, match="elevation: no unit is neither"):
         surface_height(field([[1.0]]))
+    assert surface_height(field([[9806.65]]), units="m2 s-2").item() == pytest.approx(1000.0)
 
 
 @given(
