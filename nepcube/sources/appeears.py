@@ -57,11 +57,12 @@ def look(path: str, name: re.Match[str], family: Family, request: Request) -> li
         raise SourceError(
             f"{path}: it is of day {name['day']}, a year's layer is of day 001.", f"Request {family.name}."
         )
-    header = rasters.read_header(path)
-    if header.foot is None or header.dtypes != (wanted,):
+    raster = rasters.read_header(path)
+    header = raster.header
+    if raster.foot is None or header.dtypes != (wanted,):
         raise SourceError(
             f"{path}: a GeoTIFF of one {wanted} band in EPSG:4326 or on the MODIS sinusoidal grid is needed "
-            f"(found: {len(header.dtypes)} band(s) of {header.dtypes[0]}, projection {header.crs}).",
+            f"(found: {len(header.dtypes)} band(s) of {header.dtypes[0]}, projection {raster.crs}).",
             "Request the projection `geographic` or `native`, and use the files as AppEEARS made them.",
         )
     if role == NPP:
@@ -69,7 +70,7 @@ def look(path: str, name: re.Match[str], family: Family, request: Request) -> li
     wants = "file " + os.path.basename(path).replace("_Npp_", "_Npp_QC_", 1)
     return [
         Piece(
-            path, GEOTIFF, name["product"], name["version"], int(name["year"]), name["area"], header.foot, role,
+            path, GEOTIFF, name["product"], name["version"], int(name["year"]), name["area"], raster.foot, role,
             Layer(path, index=1), None, wants,
         )
     ]  # fmt: skip

@@ -241,7 +241,10 @@ def _look_tiff(path: str, name: re.Match[str] | None) -> _Piece:
             f"{path}: geographic coordinates (EPSG:4326) are needed, found another CRS.",
             "Use the file as the provider made it, or `reader: generic` for a warped copy.",
         )
-    product = _product(path, name["version"] if name else None, name["variant"] if name else None, *header.axes)
+    if header.missing:
+        raise files.damaged(path, ValueError(f"{header.missing} of its blocks are not there"))
+    y, x = geotiff.axes_of(header)
+    product = _product(path, name["version"] if name else None, name["variant"] if name else None, y, x)
     of_bands = [_BAND.match(str(b or "")) for b in header.bands]
     if all(of_bands):
         starts = [_of_year(m[1], m[2], path) for m in of_bands if m is not None]

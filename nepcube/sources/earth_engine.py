@@ -19,7 +19,7 @@ from nepcube.sources.family import Family
 from nepcube.sources.mosaic import Layer
 from nepcube.sources.pieces import NPP, QUALITY, Piece
 from nepcube.sources.protocol import Finding, Request
-from nepcube.sources.rasters import TiffHeader
+from nepcube.sources.tiff import Header
 
 LAYOUT = "exports of Earth Engine"
 _SHARD = re.compile(r"-(\d{10})-(\d{10})$")
@@ -51,11 +51,11 @@ def look(path: str, family: Family, request: Request) -> list[Piece]:
     UnitError
         Scaled numbers have no unit.
     """
-    header = rasters.read_header(path)
-    foot = header.foot
+    raster = rasters.read_header(path)
+    header, foot = raster.header, raster.foot
     if foot is None:
         raise SourceError(
-            f"{path}: its projection is {header.crs}; EPSG:4326 or the MODIS sinusoidal grid (SR-ORG:6974) is needed.",
+            f"{path}: its projection is {raster.crs}; EPSG:4326 or the MODIS sinusoidal grid (SR-ORG:6974) is needed.",
             "Export it with crs: 'EPSG:4326' or 'SR-ORG:6974'.",
         )
     base, suffix = os.path.splitext(os.path.basename(path))
@@ -65,7 +65,7 @@ def look(path: str, family: Family, request: Request) -> list[Piece]:
     product, version = _product(stem, family)
     bands = _bands(path, stem, header, request)
     if not any(role == NPP for role, _, _ in bands) and not is_quality(path):
-        names = ", ".join(n or "unnamed" for n in header.names)
+        names = ", ".join(n or "unnamed" for n in header.bands)
         raise SourceError(
             f"{path}: no band of it is NPP (found: {names}).",
             "Name the bands Npp_2001, Npp_2002, … before the export, or say `variable:` in the recipe.",
@@ -90,11 +90,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-def _bands(path: str, stem: str, header: TiffHeader, request: Request) -> list[tuple[str, int, int]]:
+def _bands(path: str, stem: str, header: Header, request: Request) -> list[tuple[str, int, int]]:
     wanted = {_plain(request.variable)} if request.variable else _NPP
     in_file = "npp" in _plain(stem) or "17a3hgf" in _plain(stem)
     found: list[tuple[str, int, int]] = []
-    for band, name in enumerate(header.names, start=1):
+    for band, name in enumerate(header.bands, start=1):
         rest = _plain(_YEAR.sub("", name))
         if rest in wanted:
             role = NPP
@@ -129,7 +129,7 @@ def _year(path: str, stem: str, name: str) -> int:
     )
 
 
-def _coding(path: str, header: TiffHeader, band: int, request: Request, role: str) -> Coding:
+def _coding(path: str, header: Header, band: int, request: Request, role: str) -> Coding:
     dtype, declared = header.dtypes[band - 1], header.nodata[band - 1]
     if header.scales[band - 1] != 1.0 or header.offsets[band - 1] != 0.0:
         raise SourceError(

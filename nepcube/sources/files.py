@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from nepcube.errors import SourceError
+from nepcube.errors import NepcubeError, SourceError
 
 _MAGIC = (
     (b"\x0e\x03\x13\x01", "HDF4"),
@@ -168,3 +169,15 @@ def damaged(path: str, error: BaseException) -> SourceError:
     if isinstance(error, SourceError):
         return error
     return SourceError(f"{path}: the file is damaged or cut off ({reason}).", "Download it again.")
+
+
+@contextmanager
+def border(path: str) -> Iterator[None]:
+    """Turn what a library raises about a file into an error that names it."""
+    # for bytes that make no sense they raise classes of their own (GDAL, struct, zlib, numcodecs), and any of Python's
+    try:
+        yield
+    except NepcubeError:
+        raise
+    except Exception as error:
+        raise damaged(path, error) from None

@@ -16,6 +16,7 @@ from nepcube.sources import cf, files, geotiff, limits, raster, series, stamps
 from nepcube.sources.netcdf import OpenFile, crop, regular_axes
 from nepcube.sources.protocol import Granule, Inspection, Request
 from nepcube.sources.survey import broken, open_all, overlaps, survey
+from nepcube.sources.tiff import Header
 from nepcube.units import canonical
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _look_tiff(path: str, request: Request) -> _Piece:
     return _Piece(path, name, header.wkt, header.geographic, None, sheets, tuple(told))
 
 
-def _bands(header: geotiff.Header, request: Request) -> tuple[list[int], list[stamps.Stamp]]:
+def _bands(header: Header, request: Request) -> tuple[list[int], list[stamps.Stamp]]:
     # the bands that are steps of the variable, and their dates: of their names, or one band with that of the file's
     numbers = list(range(1, header.shape[0] + 1))
     if request.variable and header.shape[0] > 1:

@@ -80,12 +80,12 @@ def _field(header: EosHeader, wanted: str, dtype: str, path: str, family: Family
 
 def _raster(path: str, role: str, family: Family) -> tuple[tuple[float, float, float, float], int, int]:
     wanted = "int16" if role == NPP else "uint8"
-    header = rasters.read_header(path)
-    foot = header.foot
+    raster = rasters.read_header(path)
+    header, foot = raster.header, raster.foot
     if foot is None or foot.crs != SINUSOIDAL or header.dtypes != (wanted,):
         raise SourceError(
             f"{path}: a GeoTIFF of one {wanted} band on the MODIS sinusoidal grid is needed "
-            f"(found: {len(header.dtypes)} band(s) of {header.dtypes[0]}, projection {header.crs}).",
+            f"(found: {len(header.dtypes)} band(s) of {header.dtypes[0]}, projection {raster.crs}).",
             "Use the tiles in their native projection and integers.",
         )
     if role == NPP:

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def stamp(path: str) -> tuple[int, int]:
-    """Give what changes when a file is written anew, for a key."""
-    state = os.stat(path)
+def stamp(path: str) -> tuple[int, int] | None:
+    """Give what changes when a file is written anew, for a key; None of a URL, or of what is not there."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
     return state.st_mtime_ns, state.st_size
 
 

@@ -12,6 +12,7 @@ from nepcube.grid import spatial_coords
 from nepcube.sources import cf, geotiff
 from nepcube.sources.files import GZIPPED_TIFF, kind
 from nepcube.sources.netcdf import regular_axes
+from nepcube.sources.tiff import Header
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,8 +54,8 @@ def _tiff(path: str, variable: str | None, nodata: float | None) -> xr.DataArray
 
     header = geotiff.read_header(path)
     band = _band(header, variable)
-    dy, dx = header.dims
-    y, x = header.axes
+    dy, dx = geotiff.dims_of(header)
+    y, x = geotiff.axes_of(header)
     sheet = geotiff.Sheet(header, band, np.datetime64("2000-01-01"))
     attrs = {k: v for k, v in (("units", header.units[band - 1]), ("long_name", header.bands[band - 1])) if v}
     name = header.bands[band - 1] or os.path.basename(path).split(".")[0]
@@ -65,10 +66,10 @@ def _tiff(path: str, variable: str | None, nodata: float | None) -> xr.DataArray
     return georeferenced(out, header.wkt, header.transform)
 
 
-def _band(header: geotiff.Header, variable: str | None) -> int:
+def _band(header: Header, variable: str | None) -> int:
     if variable is None and header.shape[0] == 1:
         return 1
-    named = [k for k, b in enumerate(header.bands, start=1) if b is not None and b == variable]
+    named = [k for k, b in enumerate(header.bands, start=1) if b and b == variable]
     if len(named) == 1:
         return named[0]
     if variable is not None and variable.isdigit() and 1 <= int(variable) <= header.shape[0]:
