@@ -1,16 +1,14 @@
-"""Any CF NetCDF file or Zarr store: its fields, axes and CRS found by what they say of themselves; nothing read."""
+"""Fields, axes and CRS of any CF dataset, found by what they say of themselves; nothing read."""
 
 from __future__ import annotations
 
-import os
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube.errors import SourceError
-from nepcube.sources.files import damaged, is_url, require
+from nepcube.sources.stored import undated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,8 +30,6 @@ _DEGREES = {"degrees_north": "latitude", "degree_north": "latitude", "degrees_n"
             "degrees_east": "longitude", "degree_east": "longitude", "degrees_e": "longitude"}  # fmt: skip
 _METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "km": 1000.0, "kilometre": 1000.0}
 _KEPT = ("units", "long_name", "standard_name", "valid_range", "valid_min", "valid_max")
-_CHUNK_CELLS = 4 * 2**20
-_FAULTS = (OSError, ValueError, KeyError, RuntimeError, IndexError, TypeError, EOFError, OverflowError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -44,63 +40,6 @@ class Field:
     array: xr.DataArray
     wkt: str
     geographic: bool
-
-
-def open_cf(path: str) -> xr.Dataset:
-    """Open a NetCDF file or a Zarr store without reading its fields.
-
-    Raises
-    ------
-    SourceError
-        It is neither, is damaged, or its time cannot be read as dates.
-    """
-    import xarray as xr
-
-    kind = require(path, "HDF5", "NetCDF classic", "Zarr")
-    engine: Any = {"HDF5": "h5netcdf", "Zarr": "zarr"}.get(kind) or _classic(path)
-    options: Any = {"engine": engine, "chunks": None, "cache": False, "decode_timedelta": False, "decode_coords": "all"}
-    if kind == "Zarr" and not is_url(path):
-        options["consolidated"] = _is_consolidated(path)
-    try:
-        try:
-            return xr.open_dataset(path, **options)
-        except ValueError:
-            # a time axis that cannot be decoded is told from a file that cannot be read
-            plain = xr.open_dataset(path, **options, decode_times=False)
-    except _FAULTS as error:
-        raise damaged(path, error) from None
-    units = [str(v.attrs["units"]) for v in plain.variables.values() if " since " in str(v.attrs.get("units", ""))]
-    raise undated(path, units[0] if units else "none")
-
-
-def _is_consolidated(path: str) -> bool:
-    # asking for what is not there makes xarray warn
-    if os.path.exists(os.path.join(path, ".zmetadata")):
-        return True
-    try:
-        with open(os.path.join(path, "zarr.json"), "rb") as file:
-            return b'"consolidated_metadata"' in file.read()
-    except OSError:
-        return False
-
-
-def undated(path: str, units: str) -> SourceError:
-    """Make the error for a time axis that is no dates."""
-    return SourceError(
-        f"{path}: its time axis cannot be read as dates (units: {units!r}).",
-        "Use a standard calendar and units such as 'days since 1980-01-01'.",
-    )
-
-
-def _classic(path: str) -> str:
-    # plain Python reads classic files in any number of threads; it does not know the 64-bit data format
-    with open(path, "rb") as file:
-        if file.read(4) == b"CDF\x05":
-            raise SourceError(
-                f"{path}: is in the 64-bit data format of NetCDF, which is not read here.",
-                "Convert it: nccopy -k nc4 IN OUT.",
-            )
-    return "scipy"
 
 
 def fields(ds: xr.Dataset) -> list[str]:
@@ -205,7 +144,6 @@ def _lazy(
     dims: tuple[str, str],
     wkt: str,
 ) -> xr.DataArray:
-    import dask.array as da
     import xarray as xr
 
     by_degrees = "latitude" in spatial
@@ -213,22 +151,15 @@ def _lazy(
     ordered = v.variable.transpose(*lead, rows, columns)
     coords: dict[str, Any] = {}
     for dim, ours in ((rows, dims[0]), (columns, dims[1])):
-        values = _values(ds[dim], path)
+        values = np.asarray(ds[dim].values, np.float64)
         # longitudes may run on from 180 to -180: `regular_axes` turns them first
         if dims[0] == "y":
             values = straight(values * _scale(ds[dim], wkt), dim, path)
         coords[ours] = (ours, values)
     if lead:
         coords["time"] = ("time", times(ds, lead[0], path))
-    data = da.from_array(
-        FieldArray(path, ordered),
-        chunks=_chunks(ordered, v),
-        name=False,
-        inline_array=True,
-        meta=np.empty((0,) * ordered.ndim, ordered.dtype),
-    )
     kept = {k: x for k, x in v.attrs.items() if k in _KEPT}
-    out = xr.DataArray(data, dims=(*(["time"] if lead else []), *dims), coords=coords, name=name, attrs=kept)
+    out = xr.DataArray(ordered.data, dims=(*(["time"] if lead else []), *dims), coords=coords, name=name, attrs=kept)
     out.encoding = {k: v.encoding[k] for k in ("scale_factor", "add_offset", "dtype") if k in v.encoding}
     return out
 
@@ -250,13 +181,6 @@ def valid_range(v: xr.DataArray) -> tuple[float, float]:
     except (TypeError, ValueError):
         return -np.inf, np.inf
     return min(low, high), max(low, high)
-
-
-def _values(coordinate: xr.DataArray, path: str) -> NDArray[np.float64]:
-    try:
-        return np.asarray(coordinate.values, np.float64)
-    except _FAULTS as error:
-        raise damaged(path, error) from None
 
 
 def _scale(axis: xr.DataArray, wkt: str) -> float:
@@ -293,16 +217,13 @@ def times(ds: xr.Dataset, dim: str, path: str) -> NDArray[Any]:
         The stamps are no dates, or some are missing.
     """
     axis = ds[dim]
-    try:
-        stamps = axis.values
-        if not np.issubdtype(stamps.dtype, np.datetime64):
-            raise undated(path, str(axis.encoding.get("units", axis.attrs.get("units", "none"))))
-        if not stamps.size or np.isnat(stamps).any():
-            raise SourceError(f"{path}: its time axis is empty or has missing dates.", "Download the file again.")
-        name = axis.encoding.get("bounds") or axis.attrs.get("bounds")
-        bounds = ds[name].values if name and name in ds.variables else None
-    except _FAULTS as error:
-        raise damaged(path, error) from None
+    stamps = axis.values
+    if not np.issubdtype(stamps.dtype, np.datetime64):
+        raise undated(path, axis.encoding.get("units", axis.attrs.get("units")))
+    if not stamps.size or np.isnat(stamps).any():
+        raise SourceError(f"{path}: its time axis is empty or has missing dates.", "Download the file again.")
+    name = axis.encoding.get("bounds") or axis.attrs.get("bounds")
+    bounds = ds[name].values if name and name in ds.variables else None
     usable = (
         bounds is not None
         and bounds.shape == (stamps.size, 2)
@@ -311,36 +232,3 @@ def times(ds: xr.Dataset, dim: str, path: str) -> NDArray[Any]:
         and np.unique(bounds[:, 0]).size == stamps.size
     )
     return np.asarray(bounds[:, 0] if usable and bounds is not None else stamps).astype("datetime64[ns]")
-
-
-def _chunks(ordered: xr.Variable, v: xr.DataArray) -> tuple[int, ...]:
-    # whole stored chunks, about 16 MB; a map is cut only where one is larger than that
-    stored = v.encoding.get("preferred_chunks") or {}
-    unit = [max(1, min(int(stored.get(d, 1)), n)) for d, n in ordered.sizes.items()]
-    rows, columns = ordered.shape[-2:]
-    inner = [rows, columns]
-    if rows * columns > _CHUNK_CELLS:
-        side = int(_CHUNK_CELLS**0.5)
-        inner[1] = columns if columns <= 2 * side else min(columns, max(1, side // unit[-1]) * unit[-1])
-        inner[0] = min(rows, max(1, _CHUNK_CELLS // inner[1] // unit[-2]) * unit[-2])
-    if ordered.ndim == 2:
-        return tuple(inner)
-    steps = max(unit[0], 2 * _CHUNK_CELLS // (inner[0] * inner[1]) // unit[0] * unit[0])
-    return (min(max(1, steps), ordered.shape[0]), *inner)
-
-
-class FieldArray:
-    """A variable that is read where it is asked for; what cannot be read names its file."""
-
-    def __init__(self, path: str, variable: xr.Variable) -> None:
-        self.path = path
-        self.variable = variable
-        self.shape = variable.shape
-        self.ndim = variable.ndim
-        self.dtype = variable.dtype
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        try:
-            return np.asarray(self.variable[key].values)
-        except _FAULTS as error:
-            raise damaged(self.path, error) from None

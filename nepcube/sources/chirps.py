@@ -17,6 +17,7 @@ from nepcube.errors import NepcubeError, SourceError, UnitError
 from nepcube.sources import cf, files, geotiff, limits, series, stamps
 from nepcube.sources.netcdf import OpenFile, crop, regular_axes
 from nepcube.sources.protocol import Bounds, Finding, Granule, Inspection, Request
+from nepcube.sources.stored import open_stored
 from nepcube.sources.survey import broken, open_all, overlaps, survey
 from nepcube.units import canonical
 
@@ -204,7 +205,7 @@ def _look(path: str, request: Request) -> _Piece:
     if kind in ("TIFF", files.GZIPPED_TIFF):
         return _look_tiff(path, name)
     version = name["version"] if name else None
-    ds = cf.open_cf(path)
+    ds = open_stored(path, nodata=request.nodata)
     held = request.variable or next((n for n in ("precip", "precipitation") if n in ds.data_vars), None)
     if held is None or held not in ds.data_vars:
         raise SourceError(

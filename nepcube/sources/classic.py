@@ -6,13 +6,13 @@ import os
 
 from nepcube.sources.files import damaged
 
-_CODES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8}
+# bytes of each type; those from 7 on are of the 64-bit data format alone
+_CODES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
-_STREAMING = 2**32 - 1
 
 
 def require_whole(path: str) -> None:
-    """Read the header of a NetCDF classic file (CDF-1 or CDF-2) and compare the file's length with it.
+    """Read the header of a NetCDF classic file (CDF-1, CDF-2 or CDF-5) and compare the file's length with it.
 
     Raises
     ------
@@ -22,8 +22,6 @@ def require_whole(path: str) -> None:
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(min(size, 2**22))
-    if head[3] not in (1, 2):
-        return
     try:
         needed = _Header(head).needed()
     except (IndexError, ValueError, OverflowError) as error:
@@ -35,9 +33,12 @@ def require_whole(path: str) -> None:
 class _Header:
     def __init__(self, head: bytes) -> None:
         self.head, self.at = head, 4
-        self.wide = head[3] == 2
+        # the 64-bit data format counts in eight bytes, and both of the later ones say so where a variable begins
+        self.length = 8 if head[3] == 5 else 4
+        self.of_place = 4 if head[3] == 1 else 8
 
-    def number(self, length: int = 4) -> int:
+    def number(self, length: int | None = None) -> int:
+        length = length or self.length
         if self.at + length > len(self.head):
             raise ValueError("its header is cut off")
         self.at += length
@@ -49,7 +50,7 @@ class _Header:
             raise ValueError("its header is cut off")
 
     def count(self, tag: int) -> int:
-        found, n = self.number(), self.number()
+        found, n = self.number(4), self.number()
         if found not in (0, tag) or (found == 0 and n) or n > len(self.head) // 4:
             raise ValueError("its header makes no sense")
         return n
@@ -61,7 +62,7 @@ class _Header:
             self.skip(self.number() * width)
 
     def width(self) -> int:
-        code = self.number()
+        code = self.number(4)
         if code not in _CODES:
             raise ValueError(f"its header names the type {code}")
         return _CODES[code]
@@ -80,7 +81,7 @@ class _Header:
             self.attributes()
             width = self.width()
             self.number()  # its size, which older writers left wrong for large variables
-            begin = self.number(8 if self.wide else 4)
+            begin = self.number(self.of_place)
             is_record = bool(dims) and dims[0] == 0
             size = width
             for n in dims[1:] if is_record else dims:
@@ -91,7 +92,7 @@ class _Header:
                 moving.append((begin, size))
             else:
                 fixed = max(fixed, begin + size)
-        if not moving or records in (0, _STREAMING):
+        if not moving or records in (0, 2 ** (8 * self.length) - 1):
             return fixed
         # a single record variable is not padded
         step = moving[0][1] if len(moving) == 1 else sum(-(-size // 4) * 4 for _, size in moving)

@@ -14,8 +14,8 @@ from nepcube.sources import series
 from nepcube.sources.axes import is_spaced
 from nepcube.sources.ecmwf_headers import DOWNWARD, MONTHLY, NAMES, Header, header_of, prepare
 from nepcube.sources.ecmwf_limits import Within, limits
-from nepcube.sources.files import require
-from nepcube.sources.netcdf import OpenFile, open_file, open_zarr
+from nepcube.sources.files import is_url, require
+from nepcube.sources.netcdf import OpenFile, open_file
 from nepcube.sources.protocol import Finding, Inspection, Request
 from nepcube.sources.survey import open_all, survey
 from nepcube.units import canonical
@@ -177,14 +177,12 @@ class _Look:
 
     def __call__(self, path: str) -> OpenFile:
         bounds = self.request.bounds
-        kind = "Zarr" if "://" in path else require(path, "HDF5", "NetCDF classic", "Zarr", "GRIB")
-        if kind == "Zarr":
-            return open_zarr(path, bounds, prepare=prepare)
+        kind = "Zarr" if is_url(path) else require(path, "HDF5", "NetCDF classic", "Zarr", "GRIB")
         if kind == "GRIB":
             from nepcube.sources.grib import open_grib
 
             return open_grib(path, bounds, names=self._names())
-        return open_file(path, bounds, prepare=prepare)
+        return open_file(path, bounds, kind=kind, prepare=prepare)
 
     def _names(self) -> list[str]:
         if self.request.variable:

@@ -15,6 +15,7 @@ from nepcube.errors import NepcubeError, SourceError, UnitError
 from nepcube.sources import cf, files, geotiff, limits, raster, series, stamps
 from nepcube.sources.netcdf import OpenFile, crop, regular_axes
 from nepcube.sources.protocol import Granule, Inspection, Request
+from nepcube.sources.stored import open_stored
 from nepcube.sources.survey import broken, open_all, overlaps, survey
 from nepcube.sources.tiff import Header
 from nepcube.units import canonical
@@ -155,7 +156,7 @@ def _look(path: str, request: Request) -> _Piece:
 
 
 def _look_cf(path: str, request: Request) -> _Piece:
-    ds = cf.open_cf(path)
+    ds = open_stored(path, nodata=request.nodata)
     held = cf.fields(ds)
     name = request.variable or (held[0] if len(held) == 1 else None)
     if name is None or name not in ds.data_vars:

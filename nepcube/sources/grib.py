@@ -16,10 +16,11 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources.ecmwf_headers import BY_HOUR, MONTHLY, by_hour, is_preliminary
-from nepcube.sources.files import damaged, windows_of
+from nepcube.sources.files import border, damaged, windows_of
+from nepcube.sources.kept import stamp
 from nepcube.sources.netcdf import OpenFile, on_axes
 from nepcube.sources.series import PRELIMINARY
-from nepcube.sources.stored import CHUNK_BYTES, border, stamp_of
+from nepcube.sources.stored import CHUNK_BYTES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -214,7 +215,7 @@ def _dataset(path: str, messages: Sequence[_Message]) -> xr.Dataset:
         data = da.from_array(
             stored,
             chunks=(step, -1, -1),
-            name=f"grib-{tokenize(path, stamp_of(path), name, stored.places)}",
+            name=f"grib-{tokenize(path, stamp(path), name, stored.places)}",
             meta=np.empty((0, 0, 0), np.float32),
         )
         attrs = {"units": ordered[0].units, "long_name": ordered[0].title}

@@ -6,13 +6,13 @@ heap (the strings of attributes) whose free space has no size.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from nepcube.sources.files import damaged
 
@@ -100,12 +100,36 @@ def _require_stored(variable: Any, name: str, path: str, size: int) -> None:
         if variable.id.get_offset() is None and variable.id.get_storage_size() < variable.nbytes:
             raise damaged(path, ValueError(f"{name} holds no data"))
         return
-    wanted = int(np.prod([-(-n // c) for n, c in zip(variable.shape, variable.chunks, strict=True)]))
-    raw = int(np.prod(variable.chunks)) * variable.dtype.itemsize
+    index = index_of(variable, size)
+    if not index.whole:
+        raise damaged(
+            path, ValueError(f"{name} has {index.wanted} chunks, the file's index has {index.there} in their place")
+        )
+
+
+@dataclass(frozen=True)
+class Index:
+    """How many chunks a variable has, how many its index holds in their place, and whether it is just these."""
+
+    wanted: int
+    there: int
+    whole: bool
+
+
+def index_of(variable: Any, size: int) -> Index:
+    """Walk the index of a chunked variable of a file of `size` bytes.
+
+    A chunk is in its place where it lies in the file, begins where one begins, and is filtered as the others are. The
+    index is whole where each chunk stands in it once, none lies over another, and nothing else stands in it.
+    """
+    wanted = math.prod(-(-n // c) for n, c in zip(variable.shape, variable.chunks, strict=True))
+    raw = math.prod(variable.chunks) * variable.dtype.itemsize
+    found: list[Any] = []
+    # h5py's iterator holds its lock until it ends: nothing that can fail happens in it
+    variable.id.chunk_iter(found.append)
     places: set[tuple[int, ...]] = set()
     extents: list[tuple[int, int]] = []
-
-    def look(chunk: Any) -> None:
+    for chunk in found:
         offset = tuple(chunk.chunk_offset)
         fits = all(0 <= o < n and o % c == 0 for o, n, c in zip(offset, variable.shape, variable.chunks, strict=True))
         # a filter may be left out where it would not have made the chunk smaller
@@ -113,17 +137,13 @@ def _require_stored(variable: Any, name: str, path: str, size: int) -> None:
         if fits and plain and chunk.byte_offset + chunk.size <= size:
             places.add(offset)
             extents.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
-
-    variable.id.chunk_iter(look)
     extents.sort()
-    if len(places) < wanted or len(extents) > wanted or any(end > start for (_, end), (start, _) in pairwise(extents)):
-        raise damaged(
-            path, ValueError(f"{name} has {wanted} chunks, the file's index has {len(places)} in their place")
-        )
+    apart = all(end <= start for (_, end), (start, _) in pairwise(extents))
+    return Index(wanted, len(places), apart and len(places) == len(found) == wanted)
 
 
 def require_found(path: str, name: str, key: Sequence[slice | int], values: NDArray[Any]) -> None:
-    """Look up the chunks that gave nothing but missing data, as a read does: a damaged index does not find them.
+    """Look up the chunks that gave one number alone, as a read does: what an index does not find reads as a fill value.
 
     Raises
     ------
@@ -132,7 +152,7 @@ def require_found(path: str, name: str, key: Sequence[slice | int], values: NDAr
     """
     import h5py
 
-    if not np.isnan(values).any() or not all(isinstance(k, slice) and k.step in (None, 1) for k in key):
+    if not all(isinstance(k, slice) and k.step in (None, 1) for k in key):
         return
     with h5py.File(path, "r") as file:
         variable = file[name]
@@ -144,5 +164,13 @@ def require_found(path: str, name: str, key: Sequence[slice | int], values: NDAr
             inside = tuple(
                 slice(max(o - a, 0), o + c - a) for o, c, (a, _) in zip(offset, variable.chunks, windows, strict=True)
             )
-            if np.isnan(values[inside]).all():
+            if _is_constant(values[inside]):
                 variable.id.read_direct_chunk(offset)
+
+
+def _is_constant(values: NDArray[Any]) -> bool:
+    first, last = values[(0,) * values.ndim], values[(-1,) * values.ndim]
+    # most chunks are told by their ends
+    if first != last and not (first != first and last != last):
+        return False
+    return bool((values == first).all() or (first != first and (values != values).all()))

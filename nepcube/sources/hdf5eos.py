@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.errors import NepcubeError, SourceError
+from nepcube.errors import SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
-from nepcube.sources.files import damaged, require
+from nepcube.sources.files import border, damaged, require
+from nepcube.sources.hdf5 import index_of
 from nepcube.sources.kept import Kept, stamp
 
 if TYPE_CHECKING:
@@ -42,23 +43,17 @@ def read_header(path: str) -> EosHeader:
     import h5py
 
     fields: dict[str, EosField] = {}
-    # h5py raises OSError, KeyError, RuntimeError, ValueError and more, depending on which byte is wrong
-    try:
-        with h5py.File(path, "r") as file:
-            if _GRIDS not in file or _STRUCTURE not in file:
-                text = None
-            else:
-                text = _text(file[_STRUCTURE][()])
-                for grid in list(file[_GRIDS]):
-                    place = f"/{_GRIDS}/{grid}/Data Fields"
-                    for name in list(file[place]) if place in file else []:
-                        dataset = file[place][name]
-                        require_whole(dataset, path)
-                        fields[name] = EosField(dataset.name, dataset.shape, str(dataset.dtype), attributes(dataset))
-    except NepcubeError:
-        raise
-    except Exception as error:
-        raise damaged(path, error) from None
+    with border(path), h5py.File(path, "r") as file:
+        if _GRIDS not in file or _STRUCTURE not in file:
+            text = None
+        else:
+            text = _text(file[_STRUCTURE][()])
+            for grid in list(file[_GRIDS]):
+                place = f"/{_GRIDS}/{grid}/Data Fields"
+                for name in list(file[place]) if place in file else []:
+                    dataset = file[place][name]
+                    require_whole(dataset, path)
+                    fields[name] = EosField(dataset.name, dataset.shape, str(dataset.dtype), attributes(dataset))
     if text is None:
         raise SourceError(
             f"{path}: HDF5 without the HDF-EOS grid ({_GRIDS} and {_STRUCTURE}).",
@@ -96,25 +91,12 @@ def require_whole(dataset: Any, path: str) -> None:
     """
     if dataset.chunks is None:
         return
-    wanted = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-    size, chunks = os.path.getsize(path), list[Any]()
-    dataset.id.chunk_iter(chunks.append)
-    for chunk in chunks:
-        if chunk.byte_offset + chunk.size > size or not _is_filtered(chunk, dataset):
-            raise damaged(path, ValueError(f"the index of the chunks of {dataset.name} is wrong"))
-    there = len({chunk.chunk_offset for chunk in chunks} & _corners(dataset))
-    if there != wanted or len({chunk.byte_offset for chunk in chunks}) != wanted:
-        raise damaged(path, ValueError(f"{wanted - there} of {wanted} chunks of {dataset.name} are not there"))
-
-
-def _corners(dataset: Any) -> set[tuple[int, ...]]:
-    steps = (range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-    return set(itertools.product(*steps))
-
-
-def _is_filtered(chunk: Any, dataset: Any) -> bool:
-    # what deflate cannot shorten is kept as it is, and then has its full length
-    return not chunk.filter_mask or chunk.size == math.prod(dataset.chunks) * dataset.dtype.itemsize
+    index = index_of(dataset, os.path.getsize(path))
+    if index.there < index.wanted:
+        missing = index.wanted - index.there
+        raise damaged(path, ValueError(f"{missing} of {index.wanted} chunks of {dataset.name} are not there"))
+    if not index.whole:
+        raise damaged(path, ValueError(f"the index of the chunks of {dataset.name} is wrong"))
 
 
 def read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -132,7 +114,7 @@ def read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArr
 def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDArray[Any]:
     import h5py
 
-    try:
+    with border(path):
         with h5py.File(path, "r") as file:
             dataset = file[place]
             filters = _filters(dataset)
@@ -157,10 +139,6 @@ def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDAr
                     outer.append(slice(first - s.start, last - s.start))
                 out[tuple(outer)] = block[tuple(inner)]
         return out[tuple(0 if not isinstance(w, slice) else slice(None) for w in window)]
-    except NepcubeError:
-        raise
-    except Exception as error:
-        raise damaged(path, error) from None
 
 
 def _filters(dataset: Any) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""One file on regular latitude and longitude: dimensions under our names, coordinates checked, nothing read."""
+"""One file on regular latitude and longitude: dimensions under our names, coordinates checked, no field read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources.axes import crop, regular_axes
-from nepcube.sources.files import require
+from nepcube.sources.files import border
 from nepcube.sources.protocol import Bounds
-from nepcube.sources.stored import border, open_stored
+from nepcube.sources.stored import open_stored, undated
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OpenFile", "crop", "on_axes", "open_file", "open_zarr", "regular_axes"]
+__all__ = ["OpenFile", "crop", "on_axes", "open_file", "regular_axes"]
 
 _DIMS = {
     "valid_time": "time",
@@ -40,32 +40,30 @@ class OpenFile:
 
 
 def open_file(
-    path: str, bounds: Bounds | None = None, *, prepare: Callable[[xr.Dataset, str], xr.Dataset] | None = None
+    path: str,
+    bounds: Bounds | None = None,
+    *,
+    kind: str | None = None,
+    prepare: Callable[[xr.Dataset, str], xr.Dataset] | None = None,
 ) -> OpenFile:
-    """Open a NetCDF file lazily and bring it to (time, latitude, longitude), longitudes within -180..180.
+    """Open a NetCDF file or a Zarr store lazily, to (time, latitude, longitude), longitudes within -180..180.
 
     Parameters
     ----------
     path : str
     bounds : tuple of float, optional
         West, south, east, north: what is needed of it.
+    kind : {"HDF5", "NetCDF classic", "Zarr"}, optional
+        What it is, where that is known.
     prepare : callable, optional
         What the reader does to the dataset, as the file holds it, before its axes are looked at.
 
     Raises
     ------
     SourceError
-        The file is no NetCDF, is damaged, or has no regular latitude and longitude.
+        The file is neither, is damaged, or has no regular latitude and longitude.
     """
-    kind = require(path, "HDF5", "NetCDF classic")
-    return on_axes(open_stored(path, "h5netcdf" if kind == "HDF5" else "netcdf4"), path, bounds, prepare=prepare)
-
-
-def open_zarr(
-    path: str, bounds: Bounds | None = None, *, prepare: Callable[[xr.Dataset, str], xr.Dataset] | None = None
-) -> OpenFile:
-    """Open a Zarr store, in a folder or behind a URL, as `open_file` does a NetCDF file."""
-    return on_axes(open_stored(path, "zarr"), path, bounds, prepare=prepare)
+    return on_axes(open_stored(path, kind=kind), path, bounds, prepare=prepare)
 
 
 def on_axes(
@@ -95,11 +93,7 @@ def _on_axes(ds: xr.Dataset, path: str, bounds: Bounds | None) -> OpenFile:
             raise SourceError(f"{path}: there is no time axis.", "Use the file as the provider made it.")
         ds = ds.expand_dims("time")
     if not np.issubdtype(ds["time"].dtype, np.datetime64):
-        raise SourceError(
-            f"{path}: its time axis cannot be read as dates (units: "
-            f"{ds['time'].attrs.get('units', ds['time'].encoding.get('units'))!r}).",
-            "Use a standard calendar and units such as 'days since 1980-01-01'.",
-        )
+        raise undated(path, ds["time"].attrs.get("units", ds["time"].encoding.get("units")))
     if not ds.sizes["time"] or bool(np.isnat(ds["time"].values).any()):
         raise SourceError(f"{path}: its time axis is empty or has missing dates.", "Download the file again.")
     ds = regular_axes(_maps(ds, path), path)

@@ -12,6 +12,7 @@ from nepcube.grid import spatial_coords
 from nepcube.sources import cf, geotiff
 from nepcube.sources.files import GZIPPED_TIFF, kind
 from nepcube.sources.netcdf import regular_axes
+from nepcube.sources.stored import open_stored
 from nepcube.sources.tiff import Header
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _band(header: Header, variable: str | None) -> int:
 
 
 def _cf(path: str, variable: str | None, nodata: float | None) -> xr.DataArray:
-    ds = cf.open_cf(path)
+    ds = open_stored(path, nodata=nodata)
     held = cf.fields(ds)
     name = variable if variable is not None else held[0] if len(held) == 1 else None
     if name is None or name not in ds.data_vars:
