@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from nepcube.errors import NepcubeError, SourceError
+from nepcube.errors import SourceError
 from nepcube.sources import files, hdf5eos, rasters
 from nepcube.sources.family import FIELD, QC_FIELD, Family
-from nepcube.sources.files import damaged
+from nepcube.sources.files import border, damaged
 from nepcube.sources.lattice import GEOGRAPHIC, SINUSOIDAL, SPHERE, Footprint
 from nepcube.sources.mosaic import Layer
 from nepcube.sources.pieces import NPP, QUALITY, Piece
@@ -79,30 +79,24 @@ def look(path: str, name: re.Match[str], family: Family, request: Request) -> li
 def _netcdf(path: str, name: re.Match[str], family: Family, request: Request) -> list[Piece]:
     import h5py
 
-    # h5py raises OSError, KeyError, RuntimeError, ValueError and more, depending on which byte is wrong
-    try:
-        with h5py.File(path, "r") as file:
-            held = {key: file[key] for key in list(file) if isinstance(file[key], h5py.Dataset)}
-            field = held[family.field(held, FIELD, path)]
-            axes = _axes(field, path)
-            foot = _footprint(held, axes, path)
-            family.require_type(str(field.dtype), "int16", FIELD, path)
-            family.require(hdf5eos.attributes(field), FIELD, path)
-            hdf5eos.require_whole(field, path)
-            years = _years(held[axes[0]], path) if axes[0] in held else []
-            place, quality = field.name, None
-            if request.max_qc is not None:
-                other = held[family.field(held, QC_FIELD, path)]
-                family.require_type(str(other.dtype), "uint8", QC_FIELD, path)
-                if _axes(other, path) != axes or other.shape != field.shape:
-                    raise SourceError(f"{path}: {QC_FIELD} is not on the cells of {FIELD}.", _MADE)
-                hdf5eos.require_whole(other, path)
-                quality = other.name
-            shape = field.shape
-    except NepcubeError:
-        raise
-    except Exception as error:
-        raise damaged(path, error) from None
+    with border(path), h5py.File(path, "r") as file:
+        held = {key: file[key] for key in list(file) if isinstance(file[key], h5py.Dataset)}
+        field = held[family.field(held, FIELD, path)]
+        axes = _axes(field, path)
+        foot = _footprint(held, axes, path)
+        family.require_type(str(field.dtype), "int16", FIELD, path)
+        family.require(hdf5eos.attributes(field), FIELD, path)
+        hdf5eos.require_whole(field, path)
+        years = _years(held[axes[0]], path) if axes[0] in held else []
+        place, quality = field.name, None
+        if request.max_qc is not None:
+            other = held[family.field(held, QC_FIELD, path)]
+            family.require_type(str(other.dtype), "uint8", QC_FIELD, path)
+            if _axes(other, path) != axes or other.shape != field.shape:
+                raise SourceError(f"{path}: {QC_FIELD} is not on the cells of {FIELD}.", _MADE)
+            hdf5eos.require_whole(other, path)
+            quality = other.name
+        shape = field.shape
     if shape != (len(years), foot.rows, foot.columns):
         raise SourceError(
             f"{path}: {FIELD} has {shape} cells, its axes have {(len(years), foot.rows, foot.columns)}.",

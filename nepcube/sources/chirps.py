@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NODATA = -9999.0
 #: rain is never negative, and no step, a year at most, holds more than this
-_RAIN = limits.Rules(0.0, 50_000.0, "millimetres of rain", nodata=(NODATA,))
+_RAIN = limits.Rules(limits.Limits(0.0, 50_000.0), "millimetres of rain", nodata=(NODATA,))
 _REACH = {"2.0": 50.0, "3.0": 60.0}
 _UNITS = {"hour": None} | {step: f"mm {step}-1" for step in ("day", "pentad", "dekad", "month", "year")}
 _NAME = re.compile(r"chirps-v(?P<version>\d\.\d)(?:\.(?P<variant>rnl|sat|prelim))?", re.IGNORECASE)

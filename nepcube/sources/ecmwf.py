@@ -13,8 +13,8 @@ from nepcube.sources import ecmwf_meaning as meaning
 from nepcube.sources import series
 from nepcube.sources.axes import is_spaced
 from nepcube.sources.ecmwf_headers import DOWNWARD, MONTHLY, NAMES, Header, header_of, prepare
-from nepcube.sources.ecmwf_limits import Within, limits
 from nepcube.sources.files import is_url, require
+from nepcube.sources.limits import OfProduct, limits, within
 from nepcube.sources.netcdf import OpenFile, open_file
 from nepcube.sources.protocol import Finding, Inspection, Request
 from nepcube.sources.survey import open_all, survey
@@ -222,8 +222,7 @@ def _checked(file: OpenFile, quantity: str, name: str, frequency: str, aggregati
     allowed = limits(quantity, aggregation, frequency, unit)
     if allowed is not None:
         what = {"temperature": "air temperature"}.get(quantity, f"{quantity} of {_span(aggregation, frequency)}")
-        within = Within(allowed, file.path, name, unit, what)
-        v = v.copy(data=v.data.map_blocks(within, dtype=v.dtype, meta=v.data._meta) if v.chunks else within(v.values))
+        v = within(v, OfProduct(allowed, what, name=name, unit=unit), file.path)
     return OpenFile(file.path, v.to_dataset(name=name))
 
 

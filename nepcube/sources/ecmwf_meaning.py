@@ -15,7 +15,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import SourceError
 from nepcube.sources.ecmwf_headers import ACCUMULATED, BY_HOUR, MONTHLY, Header, by_hour, places
-from nepcube.sources.ecmwf_limits import most_of_a_day, to_base
+from nepcube.sources.limits import most_of_a_day, to_base
 from nepcube.sources.series import frequency_of
 from nepcube.sources.stored import read_now
 

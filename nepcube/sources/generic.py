@@ -109,7 +109,7 @@ class Generic:
             )
         unit = canonical(request.units if request.units is not None else pieces[0].unit, of=f"{path}: {name}")
         _require_rate(unit, aggregation, frequency, f"{path}: {name}")
-        rules = limits.Rules(*limits.range_of(quantity, unit), f"{quantity} in {unit}")
+        rules = limits.Rules(limits.of_any_step(quantity, unit), f"{quantity} in {unit}")
         opened = [_floored(f, request.time, frequency, aggregation) for f in _opened(pieces, request, rules)]
         if not join:
             return opened[0].dataset[name]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nepcube.errors import NepcubeError, SourceError
+from nepcube.errors import SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
-from nepcube.sources.files import damaged, require
+from nepcube.sources.files import border, require
 from nepcube.sources.kept import Kept, stamp
 
 if TYPE_CHECKING:
@@ -208,19 +208,15 @@ def read_header(path: str) -> EosHeader:
         The file is not HDF4-EOS, is damaged or cut off.
     """
     require(path, "HDF4")
-    try:
-        with open(path, "rb") as opened:
-            file = _File(opened)
-            groups = file.groups()
-            attributes = {k: v for group in groups if group.kind == "CDF0.0" for k, v in file.attributes(group).items()}
-            fields = {}
-            for group in groups:
-                if group.kind == "Var0.0":
-                    shape, dtype, _ = file.field(group)
-                    fields[group.name] = EosField(group.name, shape, str(np.dtype(dtype[1:])), file.attributes(group))
-    # any byte of a header may be wrong, and each has its own error
-    except Exception as error:
-        raise damaged(path, error) from None
+    with border(path), open(path, "rb") as opened:
+        file = _File(opened)
+        groups = file.groups()
+        attributes = {k: v for group in groups if group.kind == "CDF0.0" for k, v in file.attributes(group).items()}
+        fields = {}
+        for group in groups:
+            if group.kind == "Var0.0":
+                shape, dtype, _ = file.field(group)
+                fields[group.name] = EosField(group.name, shape, str(np.dtype(dtype[1:])), file.attributes(group))
     if "StructMetadata.0" not in attributes:
         raise SourceError(f"{path}: HDF4 without the HDF-EOS geometry.", "Use the granule as the provider made it.")
     return EosHeader(parse_grid(str(attributes["StructMetadata.0"]), path), fields)
@@ -238,7 +234,7 @@ def read_field(path: str, field: str) -> NDArray[Any]:
 
 
 def _read_field(path: str, field: str) -> NDArray[Any]:
-    try:
+    with border(path):
         with open(path, "rb") as opened:
             file = _File(opened)
             group = next(g for g in file.groups() if g.kind == "Var0.0" and g.name == field)
@@ -248,10 +244,6 @@ def _read_field(path: str, field: str) -> NDArray[Any]:
         if plain is None:
             return _by_library(path, field)
         return np.frombuffer(plain, dtype).reshape(shape).astype(dtype.newbyteorder("="))
-    except NepcubeError:
-        raise
-    except Exception as error:
-        raise damaged(path, error) from None
 
 
 def _by_library(path: str, field: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from providers import MODA, field, history, hours, months, write_netcdf
 import nepcube as nc
 from nepcube.errors import SourceError, UnitError
 from nepcube.harmonise import to_interval
-from nepcube.sources import ecmwf_limits as known
+from nepcube.sources import limits as known
 from nepcube.testing import forbid_compute
 
 QUARTER = {"latitude": 34.5 - np.arange(4) / 4, "longitude": 96.0 + np.arange(5) / 4}
