@@ -45,18 +45,27 @@ def regular_axes(ds: xr.Dataset, path: str) -> xr.Dataset:
     return ds
 
 
-def _regular(values: NDArray[Any], name: str, path: str) -> NDArray[np.float64]:
+def straight(values: NDArray[Any], name: str, path: str) -> NDArray[np.float64]:
+    """Refuse an axis that is not regular.
+
+    Raises
+    ------
+    SourceError
+    """
     v = values.astype(np.float64)
     if v.size == 0 or not np.isfinite(v).all():
         raise SourceError(f"{path}: {name} has missing values.", "Download the file again.")
+    step = (v[-1] - v[0]) / max(v.size - 1, 1)
+    if v.size > 1 and (step == 0 or np.abs(v[0] + step * np.arange(v.size) - v).max() > 0.02 * abs(step)):
+        raise SourceError(f"{path}: {name} is not regular.", "Use files on a regular grid, or regrid them first.")
+    return v
+
+
+def _regular(values: NDArray[Any], name: str, path: str) -> NDArray[np.float64]:
+    v = straight(values, name, path)
     if v.size == 1:
         return v
     step = (v[-1] - v[0]) / (v.size - 1)
-    straight = v[0] + step * np.arange(v.size)
-    if step == 0 or np.abs(v - straight).max() > 0.02 * abs(step):
-        raise SourceError(
-            f"{path}: {name} is not regular.", "Use the product's regular latitude-longitude files, or regrid first."
-        )
     # float32 coordinates of a lattice of tenths or twentieths: give back the exact decimals
     decimals = np.round(v, 4)
     if np.abs(decimals - v).max() < 2e-5 and abs(round(step, 4) - step) < 1e-6:

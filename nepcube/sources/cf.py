@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SourceError
+from nepcube.sources.axes import straight
 from nepcube.sources.stored import undated
 
 if TYPE_CHECKING:
@@ -189,23 +190,6 @@ def _scale(axis: xr.DataArray, wkt: str) -> float:
     metres = _METRES.get(str(axis.attrs.get("units", "")).lower())
     of_crs = float(CRS.from_wkt(wkt).axis_info[0].unit_conversion_factor)
     return 1.0 if metres is None or metres == of_crs else metres / of_crs
-
-
-def straight(values: NDArray[np.float64], name: str, path: str) -> NDArray[np.float64]:
-    """Refuse an axis that is not regular.
-
-    Raises
-    ------
-    SourceError
-    """
-    if values.size == 0 or not np.isfinite(values).all():
-        raise SourceError(f"{path}: {name} has missing values.", "Download the file again.")
-    step = (values[-1] - values[0]) / max(values.size - 1, 1)
-    if values.size > 1 and (
-        step == 0 or np.abs(values[0] + step * np.arange(values.size) - values).max() > 0.02 * abs(step)
-    ):
-        raise SourceError(f"{path}: {name} is not regular.", "Use files on a regular grid, or regrid them first.")
-    return values
 
 
 def times(ds: xr.Dataset, dim: str, path: str) -> NDArray[Any]:

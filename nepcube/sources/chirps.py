@@ -16,7 +16,7 @@ from nepcube import spec
 from nepcube.errors import NepcubeError, SourceError, UnitError
 from nepcube.sources import cf, files, geotiff, limits, series, stamps
 from nepcube.sources.netcdf import OpenFile, crop, regular_axes
-from nepcube.sources.protocol import Bounds, Finding, Granule, Inspection, Request
+from nepcube.sources.protocol import Bounds, Finding, Inspection, Request
 from nepcube.sources.stored import open_stored
 from nepcube.sources.survey import broken, open_all, overlaps, survey
 from nepcube.units import canonical
@@ -88,9 +88,7 @@ class Chirps:
                 _opened(kept, request)
         except NepcubeError as error:
             findings.append(broken(error.what.split(": ")[0], error))
-        granules = [
-            Granule(p.path, files.size(p.path), str(p.time.min())[:10], str(p.time.max())[:10], p.product) for p in kept
-        ]
+        granules = [series.granule_of(p.path, p.time, p.product) for p in kept]
         return Inspection(tuple(granules), tuple(findings + overlaps([(p.path, p.time) for p in kept])))
 
     def open(self, request: Request) -> xr.Dataset:
@@ -219,8 +217,7 @@ def _look(path: str, request: Request) -> _Piece:
         )
     attrs = ds.attrs
     ds = regular_axes(field.array.to_dataset(name="precip"), path)
-    if len(np.unique(ds["time"].values)) != ds.sizes["time"]:
-        raise SourceError(f"{path}: a time stands in it twice.", "Download the file again, or remove the repetition.")
+    series.require_distinct(ds["time"].values, path)
     if version is None:
         said = f"{attrs.get('title', '')} {attrs.get('version', '')}"
         number = re.search(r"\d\.\d", said)
@@ -249,8 +246,7 @@ def _look_tiff(path: str, name: re.Match[str] | None) -> _Piece:
     of_bands = [_BAND.match(str(b or "")) for b in header.bands]
     if all(of_bands):
         starts = [_of_year(m[1], m[2], path) for m in of_bands if m is not None]
-        if len(set(starts)) < len(starts):
-            raise SourceError(f"{path}: a time stands in it twice.", "Download the file again.")
+        series.require_distinct(np.array(starts), path)
         sheets = tuple(geotiff.Sheet(header, k, start) for k, start in enumerate(starts, start=1))
         return _Piece(path, product, "day", sheets=sheets)
     date = _date(path, name)

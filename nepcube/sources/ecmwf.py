@@ -73,7 +73,8 @@ class Reanalysis:
             except NepcubeError as error:
                 if not any(f.state == "overlaps" for f in found):
                     findings.append(_fault("mixed", request, error))
-        return Inspection(tuple(series.list_granules(files, _detail)), tuple(findings))
+        granules = [series.granule_of(f.path, f.dataset["time"].values, _detail(f)) for f in files]
+        return Inspection(tuple(granules), tuple(findings))
 
     def open(self, request: Request) -> xr.Dataset:
         """Give the quantities that the files hold, lazy, on (time, latitude, longitude).

@@ -14,7 +14,7 @@ from nepcube import spec
 from nepcube.errors import NepcubeError, SourceError, UnitError
 from nepcube.sources import cf, files, geotiff, limits, raster, series, stamps
 from nepcube.sources.netcdf import OpenFile, crop, regular_axes
-from nepcube.sources.protocol import Granule, Inspection, Request
+from nepcube.sources.protocol import Inspection, Request
 from nepcube.sources.stored import open_stored
 from nepcube.sources.survey import broken, open_all, overlaps, survey
 from nepcube.sources.tiff import Header
@@ -66,9 +66,7 @@ class Generic:
         """Open every header, and list the files that can be used and what is wrong with the others."""
         _quantity(request)
         pieces, findings = survey(request.paths, partial(_look, request=request))
-        granules = [
-            Granule(p.path, files.size(p.path), str(p.time.min())[:10], str(p.time.max())[:10], p.name) for p in pieces
-        ]
+        granules = [series.granule_of(p.path, p.time, p.name) for p in pieces]
         findings += overlaps([(p.path, p.time) for p in pieces])
         if pieces:
             try:
@@ -169,7 +167,7 @@ def _look_cf(path: str, request: Request) -> _Piece:
         if scalar is None:
             raise SourceError(f"{path}: {name} has no time axis.", "Write the time of its values to the file.")
         array = array.expand_dims(time=cf.times(ds.expand_dims(scalar), scalar, path))
-    _require_distinct(array["time"].values, path)
+    series.require_distinct(array["time"].values, path)
     if not request.bounds:
         array = regular_axes(array.to_dataset(name=name), path)[name] if field.geographic else array
     elif field.geographic:
@@ -184,7 +182,7 @@ def _look_tiff(path: str, request: Request) -> _Piece:
     header = geotiff.read_header(path)
     chosen, told = _bands(header, request)
     sheets = tuple(geotiff.Sheet(header, band, stamp.start) for band, stamp in zip(chosen, told, strict=True))
-    _require_distinct(np.array([s.start for s in sheets]), path)
+    series.require_distinct(np.array([s.start for s in sheets]), path)
     name = request.variable or "band_data"
     return _Piece(path, name, header.wkt, header.geographic, None, sheets, tuple(told))
 
@@ -222,11 +220,6 @@ def _bands(header: Header, request: Request) -> tuple[list[int], list[stamps.Sta
             "Rename it, such as npp_2001.tif, npp_2001-01.tif or npp_2001-01-31.tif.",
         )
     return numbers, [stamp]
-
-
-def _require_distinct(time: Any, path: str) -> None:
-    if len(np.unique(time)) != len(time):
-        raise SourceError(f"{path}: a time stands in it twice.", "Download the file again, or remove the repetition.")
 
 
 def _require_one_grid(pieces: list[_Piece]) -> None:

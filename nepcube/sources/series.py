@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import SourceError, UnitError
 from nepcube.grid import spatial_coords
+from nepcube.sources.files import size
 from nepcube.sources.netcdf import OpenFile
 from nepcube.sources.protocol import Granule, Request
 from nepcube.sources.stored import read_now
@@ -90,10 +91,7 @@ def _rising(time: NDArray[Any]) -> bool:
 
 def _without_repeats(parts: list[xr.DataArray], files: Sequence[OpenFile], variable: str) -> list[xr.DataArray]:
     for part, file in zip(parts, files, strict=True):
-        if len(np.unique(part["time"].values)) < part.sizes["time"]:
-            raise SourceError(
-                f"{file.path}: a time stands in it twice.", "Download the file again, or remove the repetition."
-            )
+        require_distinct(part["time"].values, file.path)
     keep = [np.ones(p.sizes["time"], bool) for p in parts]
     for again in repeats([p["time"].values for p in parts], [_preliminary(p) for p in parts]):
         keep[again.loser][again.lost] = False
@@ -108,6 +106,17 @@ def _without_repeats(parts: list[xr.DataArray], files: Sequence[OpenFile], varia
                 "Keep one of the two files.",
             )
     return [p if k.all() else p.isel(time=np.flatnonzero(k)) for p, k in zip(parts, keep, strict=True) if k.any()]
+
+
+def require_distinct(time: NDArray[Any], path: str) -> None:
+    """Refuse a file that holds a time twice.
+
+    Raises
+    ------
+    SourceError
+    """
+    if np.unique(time).size < time.size:
+        raise SourceError(f"{path}: a time stands in it twice.", "Download the file again, or remove the repetition.")
 
 
 def _preliminary(part: xr.DataArray) -> NDArray[np.bool_]:
@@ -235,21 +244,9 @@ def with_crs(ds: xr.Dataset) -> xr.Dataset:
     )
 
 
-def list_granules(files: Iterable[OpenFile], detail: Callable[[OpenFile], str]) -> list[Granule]:
-    """Give the records of some files for `inspect`."""
-    out = []
-    for f in files:
-        time = f.dataset["time"].values
-        out.append(Granule(f.path, _size(f.path), str(time.min())[:10], str(time.max())[:10], detail(f)))
-    return out
-
-
-def _size(path: str) -> int:
-    if "://" in path:
-        return 0
-    if os.path.isdir(path):
-        return sum(os.path.getsize(os.path.join(folder, n)) for folder, _, names in os.walk(path) for n in names)
-    return os.path.getsize(path)
+def granule_of(path: str, time: NDArray[Any], detail: str) -> Granule:
+    """Give the record of a file for `inspect`."""
+    return Granule(path, size(path), str(time.min())[:10], str(time.max())[:10], detail)
 
 
 def of_years(whole: xr.DataArray, request: Request, aggregation: str) -> xr.DataArray:
