@@ -90,7 +90,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Cell edges at ``x0 + k dx`` and ``y0 - k dy`` for whole k."""
+    """Cell edges without end, at ``x0 + k dx`` and ``y0 - k dy`` for whole k, on which files of one mosaic meet."""
 
     crs: str
     x0: float
