@@ -175,7 +175,7 @@ def require_coarser(source: Lattice, grid: GeoBox, name: str) -> None:
     held = source_cells(source, grid)
     if held < 1.0 - 1e-6:
         raise GridError(
-            f"{name}: `average` needs a coarser grid: a cell holds {held:.3g} cells of the source, some would hold none.",
+            f"{name}: `average` needs a coarser grid: a cell holds {held:.3g} of the source's, some would hold none.",
             "Use `conservative` or `nearest`, or `bilinear` for what is no code.",
         )
 

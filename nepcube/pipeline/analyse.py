@@ -145,16 +145,21 @@ def make_plan(run: Run) -> Plan:
 
 def _keep_climate(run: Run, plan: Plan) -> None:
     for quantity, series in plan.climate.items():
-        frequency = _FREQUENCY[plan.basis]
-        native = inputs.open_native(run.recipe, quantity, run.grid)
-        lazy = harmonise.to_interval(
-            native[[quantity]],
-            frequency,
-            years=run.recipe.period,
-            min_coverage=run.recipe.sources.readers()[quantity].min_coverage,
-            year_start=plan.year_start,
-        )[quantity]
-        keep_native(run, series, lazy, f"native/{quantity}/{frequency}", STAGE, year_start=plan.year_start)
+        _keep_intervals(run, quantity, series, _FREQUENCY[plan.basis])
+
+
+def _keep_intervals(run: Run, quantity: str, series: store.NativeSeries, frequency: str) -> None:
+    native = inputs.open_native(run.recipe, quantity, run.grid)[[quantity]]
+    source = run.recipe.sources.readers()[quantity]
+
+    # a year at a time: the days of all years would make a graph that takes longer than its work
+    def one(year: int) -> tuple[xr.DataArray, None]:
+        made = harmonise.to_interval(
+            native, frequency, years=(year, year), min_coverage=source.min_coverage, year_start=source.year_start
+        )
+        return made[quantity], None
+
+    keep_native(run, series, one, f"native/{quantity}/{frequency}", STAGE)
 
 
 def _yearly(name: str) -> store.Layout:

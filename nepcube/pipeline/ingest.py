@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
 from nepcube.pipeline.sampling import ELEVATION, heights_of, open_elevation, sampling_of
-from nepcube.years import span_of, year_comment, years_of
+from nepcube.years import span_of, year_comment
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,7 +175,12 @@ def _annual(run: Run, quantity: str, native: xr.Dataset) -> tuple[Any, dict[str,
         year_start=source.year_start,
     )
     series = native_series(run, quantity, "year")
-    keep_native(run, series, annual[quantity], f"native/{quantity}/year", STAGE, annual.get(f"{quantity}_clipped"))
+
+    def one(year: int) -> tuple[xr.DataArray, xr.DataArray | None]:
+        chosen = annual.isel(time=slice(year - run.years[0], year - run.years[0] + 1))
+        return chosen[quantity], chosen.get(f"{quantity}_clipped")
+
+    keep_native(run, series, one, f"native/{quantity}/year", STAGE)
     if f"{quantity}_coverage" not in annual:
         attrs = {"long_name": f"share of the year's days that the files of {quantity} hold", "units": "1"}
         return [1.0] * len(run.years), attrs
@@ -191,34 +196,31 @@ def native_series(run: Run, quantity: str, frequency: str) -> store.NativeSeries
 def keep_native(
     run: Run,
     series: store.NativeSeries,
-    lazy: xr.DataArray,
+    make: Callable[[int], tuple[xr.DataArray, xr.DataArray | None]],
     unit: str,
     stage: str,
-    clipped: xr.DataArray | None = None,
-    year_start: int = 1,
 ) -> None:
-    """Compute a native series year by year and keep it, where the ledger's `unit` does not say that it is done."""
+    """Compute a native series and keep it, where the ledger's `unit` does not say that a year is done.
+
+    `make` gives a year of the series, and how many of its values were set to zero, lazy.
+    """
     if not series.exists:
         # it may be deleted when a run is finished, and is made again when it is needed
         run.ledger.forget(unit)
     done = run.ledger.done(unit)
-    stamps = years_of(lazy["time"].values, year_start)
     missing = [y for y in run.years if str(y) not in done]
-    if not missing:
-        return
-    series.create(lazy, lazy["time"].values)
     with dask.config.set(scheduler="threads", num_workers=run.engine.width):
         for k, year in enumerate(missing, start=1):
-            part = lazy.isel(time=stamps == year)
+            part, clipped = make(year)
+            series.create(part, part["time"].values)
             # months together and days a month at a time: what is in memory stays small
             for piece in _pieces(part):
-                counted = None if clipped is None else clipped.isel(time=stamps == year)
-                values, counts = dask.compute(piece.data, None if counted is None else counted.data)
+                values, counts = dask.compute(piece.data, None if clipped is None else clipped.data)
                 series.write(values, piece["time"].values)
                 if counts is not None:
                     series.count_clipped(year, int(sum(counts)))
             run.ledger.add(unit, str(year), {})
-            run.progress(f"{stage}: {lazy.name}", k, len(missing), str(year))
+            run.progress(f"{stage}: {part.name}", k, len(missing), str(year))
     run.ledger.flush()
 
 

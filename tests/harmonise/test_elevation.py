@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nepcube.errors import UnitError
-from nepcube.harmonise import correct_for_elevation, covers, is_finer, surface_height, year_comment, years_of
+from nepcube.harmonise import correct_for_elevation, covers, is_finer, surface_height
 from nepcube.testing import forbid_compute
+from nepcube.years import span_of, starts_of, year_comment, years_of
 
 
 def field(values, units=None, name="height"):
@@ -82,6 +83,10 @@ def test_a_year_is_called_by_the_year_in_which_it_ends(month, start):
     year, number = 1970 + month // 12, month % 12 + 1
     want = year + 1 if start > 1 and number >= start else year
     assert years_of(np.array([stamp], "datetime64[ns]"), start).tolist() == [want]
+    first, end = span_of((want, want), start)
+    assert first <= stamp.astype("datetime64[h]") < end
+    assert (end - first) // np.timedelta64(1, "D") in (365, 366)
+    assert starts_of(np.array([want, want + 1]), start).tolist() == [first.item(), end.item()]
 
 
 def test_the_year_in_words():

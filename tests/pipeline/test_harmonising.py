@@ -101,6 +101,30 @@ def test_a_hydrological_year(archive, ingested, cli, write_recipe):
     assert any("temperature" in line and "missing" in line and "2000-10" in line for line in told.out)
 
 
+@pytest.mark.parametrize("basis", ["annual", "monthly"])
+def test_a_hydrological_year_through_to_the_tables(archive, write_recipe, tools, tmp_path, basis):
+    starts = {f"sources__{q}__year_start": 10 for q in ("temperature", "precipitation", "radiation")}
+    changes = starts | {"respiration__basis": basis, "respiration__keep_climate": basis == "monthly"}
+    short = write_recipe("short.yaml", period=(2002, 2004), **changes)
+    out = tools.do_stages(short, tmp_path / "out")
+    whole = write_recipe("whole.yaml", period=(2002, 2006), **changes)
+    tools.do_stages(whole, out)
+    fresh = tools.do_stages(whole, tmp_path / "fresh")
+    tools.same_arrays(out, fresh)
+    tools.same_tables(out, fresh)
+    cube = nc.open_cube(out).load()
+    assert np.isfinite(cube.rh.values).any()
+    if basis == "annual":
+        return
+    months = xr.open_zarr(out / "climate.zarr").load()
+    assert str(months.time.values[0])[:7] == "2001-10"
+    assert months.sizes["time"] == 60
+    year = months.isel(time=slice(12, 24)).astype("f8")
+    bracket = np.exp(0.0913 * year.temperature) + np.log(0.3145 * year.precipitation + 1)
+    want = (0.22 * 0.465 * 30 * bracket).sum("time").where(cube.npp[1].notnull())
+    assert_allclose(cube.rh[1].values, want.values, rtol=1e-5)
+
+
 def dem_file(path):
     """A relief of steps of 100 m on 0.01 degree, and a hole in it."""
     lon, lat = 89.0 + (np.arange(1400) + 0.5) * 0.01, 37.0 - (np.arange(600) + 0.5) * 0.01
@@ -161,6 +185,35 @@ def test_temperature_at_the_height_of_the_cells(archive, write_recipe, tools, tm
     assert np.isfinite(cube.rh.values).any()
 
 
+def test_the_relief_is_kept_whole_or_made_again(archive, write_recipe, tools, tmp_path, monkeypatch):
+    from nepcube import store
+
+    orography_file(tmp_path / "orography.nc")
+    dem_file(tmp_path / "dem.tif")
+    changes = {"sources__temperature__elevation": {"orography": "orography.nc", "dem": "dem.tif"}}
+    recipe = write_recipe(period=(2001, 2003), **changes)
+    fresh = tools.do_stages(recipe, tmp_path / "fresh")
+    written = store.NativeSeries.write
+
+    def killed(self, values, times):
+        if "orography" in str(self.path):
+            raise KeyboardInterrupt
+        written(self, values, times)
+
+    monkeypatch.setattr(store.NativeSeries, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tools.do_stages(recipe, tmp_path / "out", "ingest")
+    monkeypatch.undo()
+    out = tools.do_stages(recipe, tmp_path / "out")
+    tools.same_arrays(out, fresh)
+    assert np.isfinite(nc.open_cube(out).temperature.values).any()
+    # it may be cleared away when a run is finished
+    shutil.rmtree(out / ".nepcube" / "native")
+    monthly = write_recipe("monthly.yaml", period=(2001, 2003), respiration__basis="monthly", **changes)
+    tools.do_stages(monthly, out)
+    tools.same_arrays(out, tools.do_stages(monthly, tmp_path / "monthly"))
+
+
 def test_what_is_no_relief_is_refused(write_recipe, cli, tmp_path):
     orography_file(tmp_path / "orography.nc")
     dem_file(tmp_path / "dem.tif")
@@ -171,7 +224,9 @@ def test_what_is_no_relief_is_refused(write_recipe, cli, tmp_path):
         file.units = ("m",)
     for dem, what in (
         ("small.tif", "small.tif: it does not cover `grid.bounds`."),
-        ("absent.tif", "absent.tif"),
+        ("absent.tif", "absent.tif: no file matches."),
+        ({"path": "dem.tif", "units": "feet"}, "dem.tif: elevation.dem: 'feet' is neither a height (m) nor a"),
+        ("*.tif", "*.tif: 2 files match `elevation.dem`, one raster is needed."),
     ):
         elevation = {"orography": "orography.nc", "dem": dem}
         told = cli("check", write_recipe(sources__temperature__elevation=elevation))
@@ -256,6 +311,12 @@ def test_a_second_record_may_begin_after_what_is_done(archive, write_recipe, too
     )
     with pytest.raises(RecipeError, match=r"continued_by"):
         nc.run(other, out)
+    # nor may the year of a join that is done be moved behind it
+    moved = write_recipe(
+        "moved.yaml", sources__npp__path=f"{early}/*.hdf", sources__npp__continued_by=later | {"from": 2007}
+    )
+    with pytest.raises(RecipeError, match=r"continued_by"):
+        nc.run(moved, out)
 
 
 def test_check_lists_what_is_broken_missing_and_twice(archive, write_recipe, cli, tmp_path):
@@ -298,6 +359,66 @@ def test_check_lists_the_months_that_are_not_there(archive, write_recipe, cli, t
     assert "2003-07" in missing[0]
     assert "2003-08" in missing[1]
     assert any("temperature of 2003 is incomplete" in line for line in told.err)
+
+
+REFUSED = {
+    "a method that does not go there": (
+        {"sources__temperature__resampling": "average"},
+        "temperature: `average` needs a coarser grid",
+    ),
+    "no common axes": (
+        {
+            "sources__npp__resampling": "conservative",
+            "grid__crs": "EPSG:32647",
+            "grid__bounds": [0, 3600000, 600000, 3900000],
+            "grid__resolution": "20000 m",
+        },
+        "npp: `conservative` does not go between these two grids",
+    ),
+    "months for days": ({"respiration__basis": "daily"}, "temperature: the files hold one value a month"),
+    "no such relief": (
+        {"sources__temperature__elevation": {"orography": "none.nc", "dem": "none.tif"}},
+        "none.nc: no file matches.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "what"), REFUSED.values(), ids=REFUSED)
+def test_what_a_run_would_refuse_is_told_by_check_and_costs_nothing(write_recipe, cli, copied, changes, what):
+    recipe = write_recipe(**changes)
+    told = cli("check", recipe)
+    assert told.code == 2
+    assert any(what in line for line in told.err)
+    out = copied.out.parent / "other"
+    assert cli("run", recipe, "-o", out).code == 2
+    assert not out.exists()
+    # a finished run outlives a recipe that cannot begin
+    fresh = cli("run", recipe, "-o", copied.out, "--fresh")
+    assert fresh.code == 2
+    assert any(what in line for line in fresh.err)
+    assert np.isfinite(nc.open_cube(copied.out).nep.values).any()
+
+
+def test_mixed_versions_of_precipitation_fail_the_check(archive, write_recipe, cli, tmp_path):
+    folder = tmp_path / "chirps"
+    folder.mkdir()
+    for path in (archive.directory / "chirps").glob("*.nc"):
+        shutil.copy(path, folder / path.name)
+        shutil.copy(path, folder / path.name.replace("v2.0", "v3.0"))
+    told = cli("check", write_recipe(sources__precipitation__path=f"{folder}/*.nc"))
+    assert told.code == 2
+    assert any("mixed" in line for line in told.out)
+    assert any(line.startswith("error: ") and "chirps" in line.lower() for line in told.err)
+
+
+def test_inputs_behind_a_url_are_listed_and_not_called_hashed(write_recipe):
+    from nepcube.pipeline.provenance import hash_inputs
+    from nepcube.recipe import load_recipe
+
+    url = "https://example.org/era5-land.zarr"
+    found = hash_inputs(load_recipe(write_recipe(sources__temperature__path=url)), lambda *_: None)
+    assert {"source": "temperature", "path": url, "bytes": None, "hash": None} in found
+    assert sum(r["hash"] is None for r in found) == 1
 
 
 def test_no_engine_without_esmf(write_recipe, cli):
