@@ -59,7 +59,7 @@ class Reanalysis:
         files, findings = survey(request.paths, self._look(request))
         if not files:
             return Inspection((), tuple(findings))
-        findings += _notes(files)
+        findings += _notes(files) + _of_the_other(files, self.product)
         for quantity in self._wanted(request, files):
             name = _name(files, quantity, request)
             if name is None:
@@ -265,6 +265,18 @@ def _notes(files: Sequence[OpenFile]) -> list[Finding]:
                         "Download these stamps again some three months later.")
             )  # fmt: skip
     return out
+
+
+def _of_the_other(files: Sequence[OpenFile], product: Product) -> list[Finding]:
+    # monthly means of the two products differ in nothing but their grids
+    for title, step, reader in (("ERA5", 0.25, "era5"), ("ERA5-Land", 0.1, "era5-land")):
+        alike = [f.path for f in files if is_spaced(f.dataset, step)]
+        if title != product.title and alike:
+            what = (
+                f"{len(alike)} file(s) have a grid of {step:g} degree, which is that of {title}, not of {product.title}"
+            )
+            return [Finding("note", alike[0], what, f"Say `reader: {reader}` if they are of {title}.")]
+    return []
 
 
 def _repeats(files: Sequence[OpenFile], name: str) -> list[Finding]:

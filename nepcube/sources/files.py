@@ -34,7 +34,7 @@ _WAYS_OUT = {
     GZIPPED_TIFF: "Unpack it first (gunzip).",
     "a URL": "Download it first: stores that end with .zarr and GeoTIFFs are read by their URL, other files are not.",
     "empty": "The download failed: download it again.",
-    "GRIB": "Ask for NetCDF, or convert it; GRIB is not read by this version.",
+    "GRIB": "Ask for NetCDF, or convert it; only the readers of ERA5-Land and ERA5 take GRIB.",
 }
 
 
@@ -133,7 +133,7 @@ def require(path: str, *wanted: str) -> str:
         return got
     is_what = "is of no known format" if got == "unknown" else f"is {got}"
     raise SourceError(
-        f"{path}: {is_what}, not {' or '.join(wanted)}.",
+        f"{path}: {is_what}, not {' or '.join(dict.fromkeys(wanted))}.",
         _WAYS_OUT.get(got, "Check that the file is what its name says, and download it again if not."),
     )
 

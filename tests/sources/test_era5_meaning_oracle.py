@@ -8,6 +8,7 @@ from providers import MODA, field, history, hours, months, write_netcdf
 import nepcube as nc
 from nepcube.errors import SourceError, UnitError
 from nepcube.harmonise import to_interval
+from nepcube.sources import Request, reader
 from nepcube.sources import limits as known
 from nepcube.testing import forbid_compute
 
@@ -375,3 +376,13 @@ def test_units_are_refused_before_anything_is_read(tmp_path):
     path = write_netcdf(tmp_path / "a.nc", months(2001, 2001), {"t2m": field(12)}, units={"t2m": None})
     with pytest.raises(UnitError, match="t2m: no unit is given"):
         opened(path)
+
+
+def test_files_on_the_grid_of_the_other_product_are_noted(tmp_path):
+    fields = {"t2m": field(12)}
+    path = write_netcdf(tmp_path / "months.nc", months(2001, 2001), fields, attrs=MODA)
+    (note,) = reader("era5").inspect(Request(paths=(str(path),), quantity="temperature")).findings
+    assert note.state == "note"
+    assert note.what == "1 file(s) have a grid of 0.1 degree, which is that of ERA5-Land, not of ERA5"
+    assert note.way_out == "Say `reader: era5-land` if they are of ERA5-Land."
+    assert reader("era5-land").inspect(Request(paths=(str(path),), quantity="temperature")).findings == ()
