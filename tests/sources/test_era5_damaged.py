@@ -17,16 +17,16 @@ from nepcube.errors import NepcubeError, SourceError, UnitError
 ATTEMPTS = 60
 
 
-def attempt(path, **options):
+def attempt(path, reader="era5-land", **options):
     try:
-        return nc.open_source("era5-land", path, quantity="temperature", **options).temperature.load(), None
+        return nc.open_source(reader, path, quantity="temperature", **options).temperature.load(), None
     except NepcubeError as error:
         return None, error
 
 
-def judge(path, want):
+def judge(path, want, reader="era5-land"):
     """Give 1 if it was refused by name, 0 if it was read as it was written."""
-    got, error = attempt(path)
+    got, error = attempt(path, reader)
     if error is not None:
         assert str(path) in error.what
         assert len(str(error).splitlines()) == 2
@@ -49,33 +49,34 @@ def write_good(path, form):
     return write_netcdf(path, months(2001, 2002), {"t2m": data}, attrs=MODA, encoding={"t2m": packing})
 
 
-@pytest.fixture(scope="module", params=["netcdf4", "classic"])
+@pytest.fixture(scope="module", params=["netcdf4", "classic", "era5"])
 def good(request, tmp_path_factory):
-    path = write_good(tmp_path_factory.mktemp("good") / "good.nc", request.param)
-    want, error = attempt(path)
+    reader, form = ("era5", "netcdf4") if request.param == "era5" else ("era5-land", request.param)
+    path = write_good(tmp_path_factory.mktemp("good") / "good.nc", form)
+    want, error = attempt(path, reader)
     assert error is None
     raw = path.read_bytes()
     # of a classic file, what comes before the values
-    protected = len(raw) if request.param == "netcdf4" else raw.index(want.values.astype(">f4").tobytes())
-    return want, raw, protected
+    protected = len(raw) if form == "netcdf4" else raw.index(want.values.astype(">f4").tobytes())
+    return want, raw, protected, reader
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_cut_files(good, tmp_path, seed):
-    want, raw, _ = good
+    want, raw, _, reader = good
     lengths = np.random.default_rng(seed).integers(0, len(raw) - 1, ATTEMPTS // 2)
     refused = 0
     for k, length in enumerate(lengths.tolist()):
         path = tmp_path / f"{k}.nc"
         path.write_bytes(raw[:length])
-        refused += judge(path, want)
+        refused += judge(path, want, reader)
     assert refused == len(lengths)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["bit", "bytes", "zeros"])
 def test_flipped_bytes(good, tmp_path, kind, seed):
-    want, raw, protected = good
+    want, raw, protected, reader = good
     rng = np.random.default_rng(seed)
     refused = 0
     for k in range(ATTEMPTS):
@@ -90,7 +91,7 @@ def test_flipped_bytes(good, tmp_path, kind, seed):
             data[at : at + 64] = bytes(64)
         path = tmp_path / f"{k}.nc"
         path.write_bytes(data)
-        refused += judge(path, want)
+        refused += judge(path, want, reader)
     assert refused > ATTEMPTS // 8
 
 
