@@ -120,7 +120,9 @@ def test_many_damaged_files_are_refused_or_read_right(tmp_path, layout):
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", IN_DEGREES)
 def test_many_damaged_files_in_degrees(tmp_path, layout):
-    assert survive(tmp_path, layout, IN_DEGREES, range(1000, 1100))["refused"] > 20
+    counts = survive(tmp_path, layout, IN_DEGREES, range(1000, 1100))
+    # most of what is changed of the unchecked layouts falls on blocks that are left alone
+    assert counts["refused"] > (5 if layout in UNCHECKED else 20)
 
 
 # --- HDF4 without its library, against the library -----------------------------------------------------------------
