@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +11,13 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import GridError
-from nepcube.grid import Window, coordinates, dims, spatial_coords, windows
-from nepcube.harmonise import overlaps
-from nepcube.harmonise.positions import Lattice, Positions, link, positions, rays, reach, spatial_dims, within
+from nepcube.grid import Window, dims, spatial_coords, windows
+from nepcube.harmonise.methods import AVERAGES, ENGINES, METHODS, Method, window_data
+from nepcube.harmonise.positions import Lattice, spatial_dims
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
-
-METHODS = ("nearest", "bilinear", "conservative", "average")
-ENGINES = ("nepcube", "xesmf")
-AVERAGES = ("conservative", "average")
-# cells of the source, its centres for an average, and cells of a coded average that are held at once: a larger window
-# is made in parts
-_SOURCE_CELLS = 2**22
-_CENTRES = 2**20
-_CODED_CELLS = 2**14
-_NONE = range(0)
 
 
 def regrid(
@@ -98,7 +87,7 @@ def regrid(
             out[name] = var
             continue
         how = _how(var, source, grid, method, min_fraction, engine, weights)
-        parts = [_window_data(var, source, grid, w, how) for w in tiles]
+        parts = [window_data(var, source, grid, w, how) for w in tiles]
         rows = [da.concatenate(parts[k : k + per_row], axis=-1) for k in range(0, len(parts), per_row)]
         out[name] = xr.DataArray(
             da.concatenate(rows, axis=-2), dims=_dims_of(var, grid), coords=_coords_of(var), attrs=var.attrs
@@ -134,7 +123,7 @@ def regrid_window(
             out[name] = var
             continue
         how = _how(var, source, grid, method, min_fraction, engine, weights)
-        data = _window_data(var, source, grid, window, replace(how, lead=(steps,) if var.ndim > 2 else ()))
+        data = window_data(var, source, grid, window, replace(how, lead=(steps,) if var.ndim > 2 else ()))
         coords = _coords_of(var if step is None else var[steps])
         out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=coords, attrs=var.attrs)
     return _dress(out, ds, grid, window)
@@ -204,9 +193,9 @@ def _require_known(method: str, engine: str, min_fraction: float) -> None:
 
 def _how(
     var: xr.DataArray, source: Lattice, grid: GeoBox, method: str, min_fraction: float, engine: str, weights: Any
-) -> _How:
+) -> Method:
     coded = not np.issubdtype(var.dtype, np.floating)
-    how = _How(
+    how = Method(
         method=method if method in AVERAGES or not coded else "nearest",
         min_fraction=min_fraction,
         dtype=var.dtype if coded else np.dtype("float32"),
@@ -217,236 +206,3 @@ def _how(
     )
     how.require(source, grid, str(var.name))
     return how
-
-
-def _window_data(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How) -> Any:
-    ydim, xdim = spatial_dims(var)
-    return _parts(var.transpose(..., ydim, xdim), source, grid, window, how)
-
-
-@dataclass(frozen=True)
-class _How:
-    """The method and its options, what a missing value is, and what is taken of the leading dimensions."""
-
-    method: str
-    min_fraction: float
-    dtype: Any
-    fill: Any
-    data_first: bool
-    engine: str
-    weights: Path | None
-    lead: tuple[slice, ...] = ()
-
-    @property
-    def coded(self) -> bool:
-        return not np.issubdtype(self.dtype, np.floating)
-
-    def require(self, source: Lattice, grid: GeoBox, name: str) -> None:
-        if self.method not in AVERAGES or self.engine != "nepcube":
-            return
-        if self.coded and self.dtype != np.uint8:
-            raise GridError(
-                f"{name}: codes of {self.dtype} have no {self.method}.", "Use `nearest`, or codes of one byte (uint8)."
-            )
-        if self.method == "average":
-            overlaps.require_coarser(source, grid, name)
-        elif link(source.crs, grid) not in ("same", "sinusoidal"):
-            raise GridError(
-                f"{name}: `conservative` does not go between these two grids, whose cells have no common axes.",
-                "Use `average` for a coarser grid; for a finer one `bilinear`, or `nearest` for codes.",
-            )
-
-
-def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How) -> Any:
-    # the parts of a large window are made one by one: no cell knows which part it is in
-    rows, columns = _reach(source, grid, window, how)
-    many = len(rows) * len(columns) > (_CENTRES if how.method == "average" else _SOURCE_CELLS)
-    if how.coded and how.method == "average":
-        many |= window.shape[0] * window.shape[1] > _CODED_CELLS
-    if not many or window.shape == (1, 1):
-        return _part(var, source, grid, window, how, rows, columns)
-    tall = window.shape[0] >= window.shape[1]
-    parts = [_parts(var, source, grid, half, how) for half in _halves(window, tall)]
-    axis = -2 if tall else -1
-    if var.chunks is None:
-        return np.concatenate(parts, axis=axis)
-    import dask.array as da
-
-    return da.concatenate(parts, axis=axis)
-
-
-def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
-    if tall:
-        middle = (w.y0 + w.y1) // 2
-        return Window(w.y0, middle, w.x0, w.x1), Window(middle, w.y1, w.x0, w.x1)
-    middle = (w.x0 + w.x1) // 2
-    return Window(w.y0, w.y1, w.x0, middle), Window(w.y0, w.y1, middle, w.x1)
-
-
-def _reach(source: Lattice, grid: GeoBox, window: Window, how: _How) -> tuple[range, range]:
-    if how.engine == "xesmf":
-        from nepcube.harmonise.tiles import source_extent
-
-        found = source_extent(source, grid, window, how.method)
-        return (range(found[0].start, found[0].stop), range(found[1].start, found[1].stop)) if found else (_NONE, _NONE)
-    rows, columns = reach(source, grid, window, margin=2)
-    if how.method != "average":
-        cut = within(source, rows, columns)
-        rows, columns = (range(s.start, s.stop) for s in cut) if cut else (_NONE, _NONE)
-    return rows, columns
-
-
-def _part(
-    var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
-) -> Any:
-    needed = within(source, rows, columns)
-    if needed is None:
-        some = var.data[how.lead]
-        lead = some.shape[:-2]
-        if var.chunks is None:
-            return np.full((*lead, *window.shape), how.fill, how.dtype)
-        import dask.array as da
-
-        return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*some.chunks[:-2], *window.shape))
-    piece = var.data[(*how.lead, ..., needed[0], needed[1])]
-    arguments = (source, grid, window, how, rows, columns)
-    if var.chunks is None:
-        return _sample(piece, *arguments)
-    import dask.array as da
-
-    # the way is named, since dask imports `distributed` to choose one, and might choose that of a cluster
-    piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1}, method="tasks")
-    return da.map_blocks(
-        _sample,
-        piece,
-        *arguments,
-        dtype=how.dtype,
-        chunks=(*piece.chunks[:-2], (window.shape[0],), (window.shape[1],)),
-        meta=np.empty((0,) * piece.ndim, how.dtype),
-    )
-
-
-def _sample(
-    piece: Any, source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
-) -> NDArray[Any]:
-    flat = np.ascontiguousarray(piece).reshape(-1, *piece.shape[-2:])
-    # where the piece begins in the source
-    origin = (max(rows.start, 0), max(columns.start, 0))
-    if how.engine == "xesmf":
-        out = _esmf(flat, source, grid, window, how, origin)
-    elif how.method == "nearest":
-        out = _nearest(flat, source, grid, window, how, origin)
-    elif how.method == "bilinear":
-        out = _bilinear(flat, source, grid, window, how, origin)
-    elif how.method == "average":
-        out = _average(flat, source, grid, window, how, rows, columns)
-    elif link(source.crs, grid) == "same":
-        out = _conservative(flat, source, grid, window, how, origin)
-    else:
-        out = _sinusoidal(flat, source, grid, window, how, origin)
-    return out.reshape(*piece.shape[:-2], *window.shape)
-
-
-def _esmf(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
-) -> NDArray[Any]:
-    from nepcube.harmonise import esmf
-
-    return esmf.regrid_window_esmf(
-        flat, source, grid, window, how.method, how.min_fraction, origin=origin, cache=how.weights
-    )
-
-
-def _nearest(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
-) -> NDArray[Any]:
-    from nepcube.harmonise import _kernels
-
-    out = np.empty((flat.shape[0], *window.shape), flat.dtype)
-    fill = flat.dtype.type(how.fill)
-    if link(source.crs, grid) == "sinusoidal":
-        # the columns of a whole window are as many numbers as its cells: they are worked out where they are used
-        y, x = (v[s] for v, s in zip(coordinates(grid), window.slices, strict=True))
-        at_rows, cos, lam, radius = rays(source, y, x)
-        held = (origin[1], source.columns)
-        rows = _cells(at_rows, source.rows, origin[0])
-        _kernels.gather_sinusoidal(flat, rows, cos, lam, radius, source.x0, source.dx, held, fill, out)
-    else:
-        at = positions(source, grid, window)
-        rows, columns = _cells(at.rows, source.rows, origin[0]), _cells(at.columns, source.columns, origin[1])
-        kernel = _kernels.gather_separable if at.separable else _kernels.gather
-        kernel(flat, rows, columns, fill, out)
-    return out.astype(how.dtype, copy=False)
-
-
-def _cells(at: Any, size: int, origin: int) -> Any:
-    # a centre that falls on an edge belongs to the cell that begins there
-    index = np.floor(at + 0.5)
-    valid = (index >= 0) & (index < size)
-    return np.where(valid, index - origin, -1).astype(np.int32)
-
-
-def _bilinear(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
-) -> NDArray[Any]:
-    from nepcube.harmonise import _kernels
-
-    at = positions(source, grid, window)
-    inside = _inside(at, source)
-    out = np.empty((flat.shape[0], *window.shape), how.dtype)
-    kernel = _kernels.bilinear_separable if at.separable else _kernels.bilinear
-    kernel(flat, inside.rows - origin[0], inside.columns - origin[1], how.min_fraction, out)
-    return out
-
-
-def _inside(at: Positions, source: Lattice) -> Positions:
-    rows = np.where((at.rows < -1e-9) | (at.rows > source.rows - 1 + 1e-9), np.nan, at.rows)
-    columns = np.where((at.columns < -1e-9) | (at.columns > source.columns - 1 + 1e-9), np.nan, at.columns)
-    return Positions(rows, columns)
-
-
-def _conservative(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
-) -> NDArray[Any]:
-    from nepcube.harmonise import _averages
-
-    rows, columns = overlaps.separable_shares(source, grid, window)
-    shares = (rows.first - origin[0], rows.weights, columns.first - origin[1], columns.weights)
-    out = np.empty((flat.shape[0], *window.shape), how.dtype)
-    if how.coded:
-        _averages.conservative_separable_codes(flat, *shares, how.min_fraction, how.data_first, how.fill, out)
-    else:
-        _averages.conservative_separable(flat, *shares, how.min_fraction, out)
-    return out
-
-
-def _sinusoidal(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, origin: tuple[int, int]
-) -> NDArray[Any]:
-    from nepcube.harmonise import _averages
-
-    e = overlaps.sinusoidal_edges(source, grid, window, origin, flat.shape[-2])
-    arguments = ((e.phi, e.x0, e.dx), e.target_phi, e.target_lam, how.min_fraction)
-    out = np.empty((flat.shape[0], *window.shape), how.dtype)
-    if how.coded:
-        _averages.sinusoidal_codes(flat, *arguments, how.data_first, how.fill, out)
-    else:
-        _averages.sinusoidal(flat, *arguments, out)
-    return out
-
-
-def _average(
-    flat: NDArray[Any], source: Lattice, grid: GeoBox, window: Window, how: _How, rows: range, columns: range
-) -> NDArray[Any]:
-    from nepcube.harmonise import _averages
-
-    cells = overlaps.membership(source, grid, window, rows, columns)
-    at = (max(-rows.start, 0), max(-columns.start, 0))
-    arguments = (flat, at, cells.rows, cells.columns, cells.areas, how.min_fraction)
-    out = np.empty((flat.shape[0], *window.shape), how.dtype)
-    if how.coded:
-        _averages.centres_codes(*arguments, how.data_first, how.fill, np.zeros((*window.shape, 256)), out)
-    else:
-        room = np.zeros((flat.shape[0], *window.shape)), np.zeros((flat.shape[0] + 1, *window.shape))
-        _averages.centres(*arguments, *room, out)
-    return out

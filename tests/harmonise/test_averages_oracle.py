@@ -340,16 +340,16 @@ def test_no_block_or_chunk_changes_a_bit(kind, method, block):
 
 @pytest.mark.parametrize(("kind", "method"), CASES)
 def test_any_window_is_the_slice_of_the_whole(kind, method, monkeypatch):
-    from nepcube.harmonise import resampling
+    from nepcube.harmonise import methods
 
     source, grid = case(kind)
     want = nc.regrid(source, grid, method)
     ydim, xdim = want.value.dims[-2:]
     rng = np.random.default_rng(5)
     # windows that hold too many cells are made in parts
-    monkeypatch.setattr(resampling, "_SOURCE_CELLS", 300)
-    monkeypatch.setattr(resampling, "_CENTRES", 300)
-    monkeypatch.setattr(resampling, "_CODED_CELLS", 9)
+    monkeypatch.setattr(methods, "_SOURCE_CELLS", 300)
+    monkeypatch.setattr(methods, "_CENTRES", 300)
+    monkeypatch.setattr(methods, "_CODED_CELLS", 9)
     for _ in range(8):
         (y0, y1), (x0, x1) = np.sort(rng.integers(0, grid.shape[0], 2)), np.sort(rng.integers(0, grid.shape[1], 2))
         w = Window(int(y0), int(y1) + 1, int(x0), int(x1) + 1)
