@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from nepcube.sources.mosaic import Layer, Part
 from nepcube.sources.protocol import Finding, Request
 
 NPP, QUALITY = "npp", "quality"
+
+
+_SHARD = re.compile(r"shard (\d+)-(\d+)")
+_ONE_REGION = "Export every year with one region, and download the file again."
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ def faults(pieces: Sequence[Piece], request: Request) -> Iterator[Finding]:
     yield from _mixed(tiles, lambda p: f"{p.foot.rows} pixels a side", "Keep tiles of one resolution in the folder.")
     yield from _off_lattice(npp)
     yield from _twice(npp)
+    yield from _elsewhere(npp)
     if request.max_qc is not None:
         yield from _quality(pieces)
 
@@ -143,6 +149,27 @@ def _twice(pieces: Sequence[Piece]) -> Iterator[Finding]:
             yield Finding("overlaps", piece.path, what, way_out)
             break
         held[key].append((piece, at))
+
+
+def _elsewhere(pieces: Sequence[Piece]) -> Iterator[Finding]:
+    # what tiles say by their names, areas and shards say by where they lie: the same in every year
+    lattice = Lattice.of(pieces[0].foot) if pieces else None
+    places: dict[str, dict[int, set[Rectangle]]] = {}
+    begins: dict[tuple[int, int], Piece] = {}
+    for piece in sorted(pieces, key=lambda p: p.year):
+        at = lattice.place(piece.foot) if lattice is not None else None
+        if at is None or _is_tile(piece):
+            continue
+        first = next(iter(places.setdefault(piece.label, {piece.year: set()}).items()))
+        places[piece.label].setdefault(piece.year, set()).add(at)
+        if piece.year != first[0] and at not in first[1]:
+            yield Finding("mixed", piece.path, f"it lies elsewhere than the file of {first[0]}.", _ONE_REGION)
+        shard = _SHARD.fullmatch(piece.label)
+        if shard is not None:
+            begins[at.row - int(shard[1]), at.column - int(shard[2])] = piece
+    if len(begins) > 1:
+        a, b = list(begins.values())[:2]
+        yield Finding("mixed", b.path, f"it does not lie where its name puts it beside {a.base}.", _ONE_REGION)
 
 
 def _quality(pieces: Sequence[Piece]) -> Iterator[Finding]:

@@ -519,3 +519,33 @@ def test_a_chunk_that_was_never_written_is_refused(tmp_path, raw):
         field.attrs.update(says)
         field[:15] = raw[0][:15]
     refused(path, path.name, "4 of 16 chunks", name="vnp17a3hgf")
+
+
+def write_export(path, west):
+    from rasterio.transform import Affine
+
+    profile = {"driver": "GTiff", "dtype": "int16", "count": 1, "height": 40, "width": 40, "crs": "EPSG:4326"}
+    with rasterio.open(path, "w", transform=Affine(1 / 240, 0, west, 0, -1 / 240, 34), nodata=32767, **profile) as file:
+        file.write(np.full((40, 40), 3000, "int16"), 1)
+        file.set_band_description(1, "Npp")
+    return str(path)
+
+
+def test_exports_of_other_places_are_no_mosaic(tmp_path):
+    first, second = tmp_path / "MOD17A3HGF_061_2001.tif", tmp_path / "MOD17A3HGF_061_2002.tif"
+    paths = [write_export(first, 96.0), write_export(second, 96.5)]
+    with pytest.raises(SourceError) as caught:
+        nc.open_source("mod17a3hgf", paths)
+    assert caught.value.what == f"{second}: it lies elsewhere than the file of 2001."
+    write_export(second, 96.0)
+    assert dict(nc.open_source("mod17a3hgf", paths).sizes) == {"time": 2, "latitude": 40, "longitude": 40}
+
+
+def test_a_shard_lies_where_its_name_puts_it(tmp_path):
+    names = [f"MOD17A3HGF_061_2001-0000000000-{column:010d}.tif" for column in (0, 40)]
+    paths = [write_export(tmp_path / names[0], 96.0), write_export(tmp_path / names[1], 96.0 + 40 / 240)]
+    assert nc.open_source("mod17a3hgf", paths).sizes["longitude"] == 80
+    write_export(tmp_path / names[1], 96.0 + 120 / 240)
+    with pytest.raises(SourceError) as caught:
+        nc.open_source("mod17a3hgf", paths)
+    assert caught.value.what == f"{paths[1]}: it does not lie where its name puts it beside {names[0]}."
