@@ -356,6 +356,10 @@ def main() -> None:
         _print_fault(error)
         sys.exit(2)
     except Stopped as stop:
+        if "nepcube.pipeline" in sys.modules:
+            from nepcube.pipeline import let_end
+
+            let_end()
         print("stopped: what is done is kept.\n         Run the same command again: it continues.", file=sys.stderr)  # noqa: T201
         sys.exit(stop.exit_code)
     except Exception:

@@ -10,6 +10,7 @@ from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import report
 from nepcube.pipeline.running import run, run_stage
 from nepcube.pipeline.status import status
+from nepcube.store import let_end
 
 __all__ = [
     "Options",
@@ -19,6 +20,7 @@ __all__ = [
     "analyse",
     "check",
     "ingest",
+    "let_end",
     "list_readers",
     "prepare",
     "publish",

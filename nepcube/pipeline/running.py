@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nepcube import recipe as recipes
+from nepcube import store
 from nepcube.errors import NepcubeError, RecipeError, StoreError
 from nepcube.execute import Cluster, Engine, RunLock, Settings, make_engine, told
 from nepcube.pipeline import inputs, provenance
@@ -121,7 +122,11 @@ def _do(
         raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
     try:
         with RunLock(folder), _engine(client, settings, say) as engine:
-            _stages(stages, recipe, folder, engine, options, progress, say, again)
+            try:
+                _stages(stages, recipe, folder, engine, options, progress, say, again)
+            finally:
+                # nothing writes on after the lock is given back
+                store.let_end()
     except OSError as error:
         raise told(error) from None
     except NepcubeError:

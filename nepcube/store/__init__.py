@@ -1,5 +1,6 @@
 """The only room that writes or opens our Zarr: layout, whole-unit writes, the ledger, the commit, verification."""
 
+from nepcube.store.ending import let_end
 from nepcube.store.layout import Layout, chunk_side
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
@@ -13,6 +14,7 @@ __all__ = [
     "Store",
     "chunk_side",
     "is_committed",
+    "let_end",
     "open_cube",
     "open_statistics",
     "open_store",

@@ -1,0 +1,34 @@
+"""Letting what zarr does on a thread of its own come to an end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+
+def let_end(patience: float = 30.0) -> None:
+    """Wait until nothing that was begun through zarr is under way any more.
+
+    A stop interrupts the caller of zarr, not the reads and writes that zarr goes on with on its own thread; they must
+    not outlive the run's lock, nor the event loop that they run in.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds after which what is left is cancelled.
+    """
+    if "zarr" not in sys.modules:
+        return
+    from zarr.core import sync
+
+    if sync.loop[0] is None:
+        return
+
+    async def rest() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            _, late = await asyncio.wait(others, timeout=patience)
+            for task in late:
+                task.cancel()
+
+    sync.sync(rest())
