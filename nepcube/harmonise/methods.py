@@ -111,14 +111,15 @@ def _part(
 ) -> Any:
     needed = within(source, rows, columns)
     if needed is None:
-        some = var.data[how.lead]
+        some = var.variable[how.lead]
         lead = some.shape[:-2]
-        if var.chunks is None:
+        if some.chunks is None:
             return np.full((*lead, *window.shape), how.fill, how.dtype)
         import dask.array as da
 
         return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*some.chunks[:-2], *window.shape))
-    piece = var.data[(*how.lead, ..., needed[0], needed[1])]
+    # all at once: a file that is indexed lazily gives no more than the piece
+    piece = var.variable[(*how.lead, ..., needed[0], needed[1])].data
     arguments = (source, grid, window, how, rows, columns)
     if var.chunks is None:
         return _sample(piece, *arguments)

@@ -148,9 +148,8 @@ def _dress(out: dict[Any, Any], ds: xr.Dataset, grid: GeoBox, window: Window) ->
     dy, dx = dims(grid)
     coords = spatial_coords(grid)
     ys, xs = window.slices
-    return xr.Dataset(out, attrs=ds.attrs).assign_coords(
-        {dy: coords[dy][ys], dx: coords[dx][xs], "spatial_ref": coords["spatial_ref"]}
-    )
+    placed = {dy: coords[dy][ys], dx: coords[dx][xs], "spatial_ref": coords["spatial_ref"]}
+    return xr.Dataset(out, placed, ds.attrs)
 
 
 def require_engine(engine: str) -> None:

@@ -172,7 +172,7 @@ def label_job(job: Job) -> tuple[dict[str, tuple[float, float]], dict[str, int]]
         labels = np.zeros(job.window.shape, np.int16)
     else:
         labels = region_room.label_window(job.frame, job.grid, job.window)
-    written = job.statistics.write(xr.Dataset({"region": (("y", "x"), labels)}), job.window)
+    written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
     found = {}
     for name, values in _values(job).items():
         inside = values[_inside(job, labels)]
@@ -294,7 +294,7 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     for c in job.classes:
         values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
         coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    written = job.statistics.write(xr.Dataset({n: (("y", "x"), v) for n, v in coded.items()}), job.window)
+    written = job.statistics.write({n: xr.DataArray(v) for n, v in coded.items()}, job.window)
     for name in job.partials:
         coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
     nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]

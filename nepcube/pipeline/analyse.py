@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
 
 from nepcube import harmonise, nep, spec, stats, store
@@ -248,8 +247,8 @@ def execute_job(job: Job) -> dict[str, dict[str, int]]:
         attrs = ds["npp"].attrs
         ds = ds.assign(rh=rh, nep=balance)
         ds["npp"].attrs = attrs
-        sums = job.cube.write(ds[["rh", "nep"]], window, step=0)
-        sums |= job.statistics.write(compute_statistics(job.plan, ds), window)
+        sums = job.cube.write({n: ds[n] for n in ("rh", "nep")}, window, step=0)
+        sums |= job.statistics.write(compute_statistics(job.plan, ds).data_vars, window)
         out[unit_of(window, job.cube.chunk)] = sums
     return out
 
@@ -285,9 +284,7 @@ def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
     climate: dict[str, Any] = {}
     for quantity, series in job.plan.climate.items():
         native = series.open(between=span_of((year, year), job.plan.year_start))
-        lazy = job.plan.samplings[quantity].block(native, job.grid, window)
-        with dask.config.set(scheduler="synchronous"):
-            climate[quantity] = lazy.compute()
+        climate[quantity] = job.plan.samplings[quantity].block(native, job.grid, window)
     return nep.heterotrophic_respiration(
         climate["temperature"],
         climate["precipitation"],

@@ -9,7 +9,7 @@ from nepcube import store
 from nepcube.grid import windows
 from nepcube.pipeline.context import Run, unit_of
 from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
-from nepcube.pipeline.sampling import sampling_of
+from nepcube.pipeline.sampling import Climate, sampling_of
 
 if TYPE_CHECKING:
     from nepcube.grid import Window
@@ -19,23 +19,19 @@ STAGE = "analyse"
 
 def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
     """Write every month or day of some quantities, as respiration used them, and commit the store."""
-    import xarray as xr
-
     native = {q: s.open() for q, s in series.items()}
     unit = "datetime64[M]" if run.recipe.respiration.basis == "monthly" else "datetime64[D]"
     starts = next(iter(native.values()))["time"].values.astype(unit)
     steps = [(start, start + 1) for start in starts]
     layouts = [store.Layout(q, "float32", ds[q].attrs, yearly=True) for q, ds in native.items()]
     run.ledger.add(STAGE, "climate/coordinates", run.climate.create(layouts, None, steps=steps))
-    samplings = {q: sampling_of(run, q) for q in native}
+    climate = tuple(Climate(s, sampling_of(run, q)) for q, s in series.items())
     done = run.ledger.done(STAGE)
     todo = [(k, w) for k in range(len(steps)) for w in windows(run.grid, run.block) if _unit(run, k, w) not in done]
 
     def jobs() -> Iterator[Job]:
         for k, window in todo:
-            parts = {q: samplings[q].block(ds, run.grid, window, step=k) for q, ds in native.items()}
-            lazy = xr.Dataset({q: part.drop_vars("time") for q, part in parts.items()})
-            yield Job(lazy, run.climate, window, tuple(run.chunks_of(window)), k, 0)
+            yield Job(run.climate, window, tuple(run.chunks_of(window)), k, 0, climate=climate)
 
     for n, (job, sums) in enumerate(run.engine.map(execute_job, jobs()), start=1):
         run.ledger.add(STAGE, _unit(run, job.step or 0, job.window), sums)

@@ -7,31 +7,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dask
+import numpy as np
+from dask.local import get_sync
+from dask.threaded import get as get_threaded
 
 from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
-from nepcube.pipeline.sampling import ELEVATION, heights_of, open_elevation, sampling_of
+from nepcube.pipeline.sampling import ELEVATION, Climate, heights_of, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
 
 if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "ingest"
+# cells of native climate that are computed at once, where a year is one field of few tasks
+_NATIVE_CELLS, _TASKS = 2**20, 500
 
 
 @dataclass(frozen=True)
 class Job:
-    """One block of one year: lazy, with everything that its computing and writing needs."""
+    """One block of one year, with everything that its computing and writing needs.
 
-    lazy: xr.Dataset
+    `lazy` is what comes from files, `climate` what is sampled from the native series, `model` what is computed of it.
+    """
+
     cube: store.Store
     window: Window
     chunks: tuple[Window, ...]
     step: int | None
     year: int
+    lazy: xr.Dataset | None = None
+    climate: tuple[Climate, ...] = ()
+    model: recipes.ModelSource | None = None
 
 
 def ingest(run: Run) -> None:
@@ -143,7 +153,7 @@ def _elevation(run: Run, dem: xr.DataArray) -> None:
     run.cube.create([store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False)], None)
     done = run.ledger.done(STAGE)
     blocks = [w for w in windows(run.grid, run.block) if _height_unit(run, w) not in done]
-    jobs = (Job(heights_of(dem, run.grid, w), run.cube, w, tuple(run.chunks_of(w)), None, 0) for w in blocks)
+    jobs = (Job(run.cube, w, tuple(run.chunks_of(w)), None, 0, heights_of(dem, run.grid, w)) for w in blocks)
     for k, (job, sums) in enumerate(run.engine.map(execute_job, jobs), start=1):
         run.ledger.add(STAGE, _height_unit(run, job.window), sums)
         run.progress(f"{STAGE}: {ELEVATION}", k, len(blocks))
@@ -209,24 +219,55 @@ def keep_native(
         run.ledger.forget(unit)
     done = run.ledger.done(unit)
     missing = [y for y in run.years if str(y) not in done]
-    with dask.config.set(scheduler="threads", num_workers=run.engine.width):
-        for k, year in enumerate(missing, start=1):
-            part, clipped = make(year)
-            series.create(part, part["time"].values)
-            # months together and days a month at a time: what is in memory stays small
-            for piece in _pieces(part):
-                values, counts = dask.compute(piece.data, None if clipped is None else clipped.data)
-                series.write(values, piece["time"].values)
-                if counts is not None:
-                    series.count_clipped(year, int(sum(counts)))
-            run.ledger.add(unit, str(year), {})
-            run.progress(f"{stage}: {part.name}", k, len(missing), str(year))
+    finished = 0
+    with dask.config.set(scheduler=get_threaded, num_workers=run.engine.width):
+        for batch in _batches((year, *make(year)) for year in missing):
+            parts = [part for _, part, _ in batch]
+            series.create(parts[0], np.concatenate([part["time"].values for part in parts]))
+            # with the counts, which come from the same files; days a month at a time, so that little is in memory
+            counted = [(year, clipped) for year, _, clipped in batch if clipped is not None]
+            together: list[Any] = [clipped.data for _, clipped in counted]
+            for pieces in _pieces(parts):
+                values = dask.compute(*(piece.data for piece in pieces), *together)
+                series.write(np.concatenate(values[: len(pieces)]), np.concatenate([p["time"].values for p in pieces]))
+                for (year, _), count in zip(counted, values[len(pieces) :], strict=True):
+                    series.count_clipped(year, int(np.sum(count)))
+                counted, together = [], []
+            for year, _, _ in batch:
+                run.ledger.add(unit, str(year), {})
+            finished += len(batch)
+            run.progress(f"{stage}: {parts[0].name}", finished, len(missing), str(batch[-1][0]))
     run.ledger.flush()
 
 
-def _pieces(part: xr.DataArray, most: int = 31) -> Iterable[xr.DataArray]:
-    for start in range(0, part.sizes["time"], most):
-        yield part.isel(time=slice(start, start + most))
+Year = tuple[int, "xr.DataArray", "xr.DataArray | None"]
+
+
+def _batches(years: Iterable[Year]) -> Iterable[list[Year]]:
+    # single fields of several years at once, since each computation has its price
+    batch: list[Year] = []
+    size = 0
+    for one in years:
+        alone = one[1].sizes["time"] > 1 or _n_tasks(one[1]) > _TASKS
+        if batch and (alone or size + one[1].size > _NATIVE_CELLS):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += _NATIVE_CELLS if alone else one[1].size
+    if batch:
+        yield batch
+
+
+def _n_tasks(lazy: xr.DataArray) -> int:
+    return len(getattr(lazy.data, "dask", ()))
+
+
+def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataArray]]:
+    if len(parts) > 1:
+        yield parts
+        return
+    for start in range(0, parts[0].sizes["time"], most):
+        yield [parts[0].isel(time=slice(start, start + most))]
 
 
 def _already(run: Run, done: set[str]) -> int:
@@ -241,17 +282,18 @@ def _already(run: Run, done: set[str]) -> int:
 def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Iterable[Job]:
     side = run.cube.chunk
     span = span_of(run.recipe.period)
-    annual = {q: native_series(run, q, "year").open(between=span) for q in run.recipe.sources.drivers}
-    samplings = {q: sampling_of(run, q) for q in annual}
+    climate = tuple(
+        Climate(native_series(run, q, "year"), sampling_of(run, q), span) for q in run.recipe.sources.drivers
+    )
+    npp = run.recipe.sources.npp
+    model = npp if isinstance(npp, recipes.ModelSource) else None
     productivity = _productivity(run, sources)
     for step, year in enumerate(run.years):
         for window in windows(run.grid, run.block):
-            chunks = run.chunks_of(window)
+            chunks = tuple(run.chunks_of(window))
             if all(unit_of(c, side, year) in done for c in chunks):
                 continue
-            climate = {q: samplings[q].block(series, run.grid, window, step=step) for q, series in annual.items()}
-            lazy = _block(run, productivity.get(year), climate, window)
-            yield Job(lazy, run.cube, window, tuple(chunks), step, year)
+            yield Job(run.cube, window, chunks, step, year, _npp(run, productivity.get(year), window), climate, model)
 
 
 def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, tuple[xr.Dataset, int]]:
@@ -266,31 +308,29 @@ def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, t
     return out
 
 
-def _block(
-    run: Run, npp: tuple[xr.Dataset, int] | None, climate: dict[str, xr.DataArray], window: Window
-) -> xr.Dataset:
-    import xarray as xr
-
-    out: dict[str, Any] = dict(climate)
+def _npp(run: Run, npp: tuple[xr.Dataset, int] | None, window: Window) -> xr.Dataset | None:
     source = run.recipe.sources.npp
-    if npp is not None and isinstance(source, recipes.ReaderSource):
-        record, step = npp
-        part = harmonise.regrid_window(
-            record, run.grid, window, source.resampling, min_fraction=source.min_fraction, step=step
-        )
-        out |= {str(n): part[n] for n in part.data_vars}
-    elif isinstance(source, recipes.ModelSource):
-        out["npp"] = nep.potential_npp(
-            out["temperature"],
-            out["precipitation"],
-            model=source.model,
-            carbon_fraction=source.carbon_fraction,
-        )
-    return xr.Dataset({name: var.drop_vars("time", errors="ignore") for name, var in out.items()})
+    if npp is None or not isinstance(source, recipes.ReaderSource):
+        return None
+    record, step = npp
+    return harmonise.regrid_window(
+        record, run.grid, window, source.resampling, min_fraction=source.min_fraction, step=step
+    )
 
 
 def execute_job(job: Job) -> dict[str, int]:
     """Compute one block and write it."""
-    with dask.config.set(scheduler="synchronous"):
-        loaded = job.lazy.compute()
-    return job.cube.write(loaded, job.window, step=job.step)
+    out: dict[str, xr.DataArray] = {}
+    for one in job.climate:
+        out[one.sampling.quantity] = one.read(job.cube.grid, job.window, job.step)
+    if job.lazy is not None:
+        loaded = job.lazy.compute(scheduler=get_sync)
+        out |= {str(n): v for n, v in loaded.data_vars.items()}
+    if job.model is not None:
+        out["npp"] = nep.potential_npp(
+            out["temperature"],
+            out["precipitation"],
+            model=job.model.model,
+            carbon_fraction=job.model.carbon_fraction,
+        )
+    return job.cube.write(out, job.window, step=job.step)

@@ -72,6 +72,19 @@ class Sampling:
         return xr.DataArray(values, dims=dims(grid))
 
 
+@dataclass(frozen=True)
+class Climate:
+    """One quantity of climate, aggregated on its native grid and kept, with the way to the grid."""
+
+    series: store.NativeSeries
+    sampling: Sampling
+    between: tuple[np.datetime64, np.datetime64] | None = None
+
+    def read(self, grid: GeoBox, window: Window, step: int | None = None) -> xr.DataArray:
+        """Sample a window, all steps or one; it reads and computes at once, so it belongs into a job."""
+        return self.sampling.block(self.series.open(between=self.between), grid, window, step=step)
+
+
 def sampling_of(run: Run, quantity: str) -> Sampling:
     """Give how the recipe brings a quantity to the grid."""
     source = run.recipe.sources.readers()[quantity]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ from nepcube.store.ledger import replace
 
 if TYPE_CHECKING:
     import xarray as xr
+
+# cells of a field that is read whole and kept for the next blocks
+_KEPT_CELLS = 2**18
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,12 @@ class NativeSeries:
         index = [meta["time"].index(str(t)) for t in np.asarray(times, "datetime64[D]")]
         array = zarr.open_array(str(self.path), path="values", mode="r+", config={"write_empty_chunks": True})
         array = array.with_config({"write_empty_chunks": True})
-        for k, step in enumerate(index):
-            array[step] = values[k]
+        first = index[0] if index else 0
+        if index == list(range(first, first + len(index))):
+            array[first : first + len(index)] = values
+        else:
+            for k, step in enumerate(index):
+                array[step] = values[k]
 
     def count_clipped(self, year: int, count: int) -> None:
         """Note how many values of a year were set to zero."""
@@ -100,37 +108,64 @@ class NativeSeries:
         return {int(year): int(count) for year, count in (self._meta() or {"clipped": {}})["clipped"].items()}
 
     def open(self, *, between: tuple[np.datetime64, np.datetime64] | None = None) -> xr.Dataset:
-        """Give the series lazily, in the order of time: all of it, or from a moment to before another."""
-        import dask.array as da
-        import xarray as xr
-        import zarr
+        """Give the series in the order of time: all of it, or from a moment to before another.
 
-        meta = self._meta()
-        if meta is None:
-            raise FileNotFoundError(self.path)
-        array = zarr.open_array(str(self.path), path="values", mode="r")
-        times = np.array(meta["time"], "datetime64[ns]")
-        ydim, xdim = meta["dims"]
-        data = da.from_array(array, chunks=(1, array.shape[1], array.shape[2]), name=False, inline_array=True)
-        var = xr.DataArray(
-            data,
-            {
-                "time": times,
-                ydim: np.array(meta["y"]),
-                xdim: np.array(meta["x"]),
-                "spatial_ref": xr.Variable((), np.int32(0), meta["spatial_ref"]),
-            },
-            ("time", ydim, xdim),
-            meta["name"],
-            meta["attrs"],
-        )
-        order = np.argsort(times)
-        if not np.array_equal(order, np.arange(order.size)):
-            var = var.isel(time=order)
+        It is indexed lazily and no dask collection: a window reads its own part, where it is computed.
+        """
+        import xarray as xr
+
+        file = self.path / "series.json"
+        state = file.stat()
+        var = _opened(self.path, state.st_mtime_ns, state.st_size)
         if between is not None:
             first, last = np.searchsorted(var["time"].values, np.array(between, "datetime64[ns]"))
             var = var.isel(time=slice(int(first), int(last)))
-        return xr.Dataset({meta["name"]: var})
+        return xr.Dataset({str(var.name): var})
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, _changed: int, _size: int) -> xr.DataArray:
+    # every block of a stage opens the same series, which does not change meanwhile
+    import xarray as xr
+    import zarr
+    from xarray.backends import BackendArray
+    from xarray.core import indexing
+
+    class Values(BackendArray):
+        """The array as xarray's lazy indexing reads it."""
+
+        def __init__(self, array: Any) -> None:
+            self.shape, self.dtype = array.shape, array.dtype
+            self._array = array
+            # the blocks of a year want neighbouring parts of one small field
+            self._step = lru_cache(maxsize=4)(array.__getitem__)
+
+        def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+            return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+        def _read(self, key: tuple[Any, ...]) -> Any:
+            if self.shape[1] * self.shape[2] <= _KEPT_CELLS and all(isinstance(k, slice) for k in key):
+                steps = range(*key[0].indices(self.shape[0]))
+                if len(steps) == 1:
+                    return self._step(steps[0])[key[1:]][None]
+            return self._array.oindex[key]
+
+    meta = json.loads((path / "series.json").read_text())
+    times = np.array(meta["time"], "datetime64[ns]")
+    ydim, xdim = meta["dims"]
+    data = indexing.LazilyIndexedArray(Values(zarr.open_array(str(path), path="values", mode="r")))
+    var = xr.DataArray(
+        xr.Variable(("time", ydim, xdim), data, meta["attrs"]),
+        {
+            "time": times,
+            ydim: np.array(meta["y"]),
+            xdim: np.array(meta["x"]),
+            "spatial_ref": xr.Variable((), np.int32(0), meta["spatial_ref"]),
+        },
+        name=meta["name"],
+    )
+    order = np.argsort(times)
+    return var if np.array_equal(order, np.arange(order.size)) else var.isel(time=order)
 
 
 def _json(value: Any) -> Any:

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,12 +164,12 @@ class Store:
             array.with_config({"write_empty_chunks": True})[...] = values
         return {key: crc for key, crc in sums.items() if not key.endswith(_ROOT)}
 
-    def write(self, ds: xr.Dataset, window: Window, *, step: int | None = None) -> dict[str, int]:
+    def write(self, block: Mapping[Any, xr.DataArray], window: Window, *, step: int | None = None) -> dict[str, int]:
         """Write the variables of one block, whole chunks only.
 
         Parameters
         ----------
-        ds : xarray.Dataset
+        block : xarray.Dataset or mapping of names to arrays
             Loaded, shaped like the window; with a leading time axis when `step` is given.
         window : Window
         step : int, optional
@@ -187,18 +188,27 @@ class Store:
         self._require_whole(window)
         sums: dict[str, int] = {}
         ys, xs = window.slices
-        with _recording(self.path, sums) as store:
-            import zarr
-
-            for name, variable in ds.data_vars.items():
-                array = zarr.open_array(store, path=str(name), mode="r+").with_config({"write_empty_chunks": True})
-                values = np.asarray(variable.values, dtype=array.dtype)
-                if array.ndim == 3:
-                    first = 0 if step is None else step
-                    array[first : first + values.shape[0], ys, xs] = values
-                else:
-                    array[ys, xs] = values
+        for name, variable in block.items():
+            array, noted = self._writable(str(name))
+            values = np.asarray(variable.values, dtype=array.dtype)
+            if array.ndim == 3:
+                first = 0 if step is None else step
+                array[first : first + values.shape[0], ys, xs] = values
+                leads = [f"{k}/" for k in range(first, first + values.shape[0])]
+            else:
+                array[ys, xs] = values
+                leads = [""]
+            places = [
+                f"{y // self.chunk}/{x // self.chunk}"
+                for y in range(window.y0, window.y1, self.chunk)
+                for x in range(window.x0, window.x1, self.chunk)
+            ]
+            keys = [f"{self.path.name}/{name}/c/{lead}{place}" for lead in leads for place in places]
+            sums |= {key: noted.pop(key) for key in keys}
         return sums
+
+    def _writable(self, name: str) -> tuple[Any, dict[str, int]]:
+        return _opened(self.path, name, (self.path / name / _ROOT).stat().st_mtime_ns)
 
     def _require_whole(self, window: Window) -> None:
         rows, columns = self.grid.shape
@@ -265,6 +275,17 @@ def _plain(attrs: Mapping[str, Any]) -> dict[str, Any]:
         else:
             out[key] = list(value) if isinstance(value, tuple) else value
     return out
+
+
+@lru_cache(maxsize=128)
+def _opened(path: Path, name: str, _changed: int) -> tuple[Any, dict[str, int]]:
+    # a stage opens an array once, and not for every block; the checksums of what is written to it are taken from the
+    # dictionary by the block that wrote it, and no two blocks write one chunk
+    import zarr
+
+    sums: dict[str, int] = {}
+    array = zarr.open_array(_recording(path, sums), path=name, mode="r+")
+    return array.with_config({"write_empty_chunks": True}), sums
 
 
 def _recording(path: Path, sums: dict[str, int]) -> Any:
