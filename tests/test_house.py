@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 
@@ -197,6 +197,8 @@ def _recipe_keys(model, prefix=""):
     for name, field in model.model_fields.items():
         star = prefix in {"sources.", "classes."}
         key = f"{prefix}{'*' if star else field.alias or name}"
+        if get_origin(field.annotation) is dict:
+            key += ".*"
         below = models(field.annotation)
         if not below:
             yield key

@@ -9,6 +9,9 @@ from numba import vectorize
 
 from nepcube.compiling import CACHE
 
+#: mm: what packing and interpolation leave below zero
+LEAST_RAIN = -0.01
+
 
 @vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
 def pei_bracket(temperature: float, precipitation: float) -> float:
@@ -17,6 +20,25 @@ def pei_bracket(temperature: float, precipitation: float) -> float:
     if not (argument > 0.0):
         return np.nan
     return math.exp(0.0913 * temperature) + math.log(argument)
+
+
+@vectorize(["float64(float64,float64,float64,float64)"], nopython=True, cache=CACHE)
+def gsmsr(temperature: float, precipitation: float, carbon: float, days: float) -> float:
+    """Soil respiration of a month, g of carbon m-2; precipitation in mm, soil carbon in kg m-2."""
+    if not (precipitation >= LEAST_RAIN) or not (carbon >= 0.0):
+        return np.nan
+    rain = max(precipitation, 0.0) / 10.0
+    return 1.55 * math.exp(0.031 * temperature) * (rain / (rain + 0.68)) * (carbon / (carbon + 2.23)) * days
+
+
+@vectorize(["float64(float64)"], nopython=True, cache=CACHE)
+def heterotrophic_part(soil_respiration: float) -> float:
+    """Ln RH = 1.22 + 0.73 ln RS, both g of carbon m-2 year-1."""
+    if not (soil_respiration >= 0.0):
+        return np.nan
+    if soil_respiration == 0.0:
+        return 0.0
+    return math.exp(1.22 + 0.73 * math.log(soil_respiration))
 
 
 @vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SpecError
+from nepcube.nep.models import BASES, RespirationModel, respiration_model
 from nepcube.years import span_of, starts_of, years_of
 
 if TYPE_CHECKING:
     import xarray as xr
-
-BASES = ("annual", "monthly", "daily")
-# the daily emission rate in carbon: 0.22 g CO2-like units times the carbon share 0.465
-_RATE = 0.22
-_CARBON = 0.465
-_MONTH = 30.0
-
-FORMULAS = {
-    "annual": "RH = 0.22 (exp(0.0913 T) + ln(0.3145 R + 1)) x 30 x 0.465, with the year's mean T and sum R",
-    "monthly": "RH = sum over 12 months of 0.22 (exp(0.0913 T) + ln(0.3145 R + 1)) x 30 x 0.465",
-    "daily": "RH = sum over the days of 0.22 (exp(0.0913 T) + ln(0.3145 R + 1)) x 0.465",
-}
-CITATION = (
-    "Pei, Z. et al. 2009, as used by Zhang, Z. et al. 2023. Remote Sensing for Natural Resources 35(1), 231-242. "
-    "doi:10.6046/zrzyyg.2022042"
-)
 
 
 def heterotrophic_respiration(
@@ -35,16 +21,20 @@ def heterotrophic_respiration(
     precipitation: xr.DataArray,
     *,
     basis: str,
-    model: str = "pei2009",
+    model: str | RespirationModel = "pei2009",
     dim: str = "time",
     year_start: int = 1,
+    fields: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.DataArray:
-    """Compute annual heterotrophic respiration after Pei et al. (2009).
+    """Compute annual heterotrophic respiration, by default after Pei et al. (2009).
 
-    The bracket exp(0.0913 T) + ln(0.3145 R + 1) is the authors' daily emission; on the ``daily`` basis it is summed
+    Their bracket exp(0.0913 T) + ln(0.3145 R + 1) is the daily emission; on the ``daily`` basis it is summed
     over the days. ``monthly`` and ``annual`` put the month's or the year's climate once into the formula for a month,
     which later papers do. The three give very different numbers: for a mean of -3.75 degC and 443 mm about 45, 107
     and 17 gC m-2 a year.
+
+    ``gsmsr`` is the soil respiration of Yu et al. (2010) for China from months of climate and the soil's organic
+    carbon, and the heterotrophic part of the year's sum after Bond-Lamberty et al. (2004).
 
     Parameters
     ----------
@@ -53,12 +43,16 @@ def heterotrophic_respiration(
     precipitation : xarray.DataArray
         The amount of the same interval in mm, on the same coordinates.
     basis : {"annual", "monthly", "daily"}
-        There is no default.
-    model : {"pei2009"}
+        There is no default; ``gsmsr`` takes ``monthly`` alone.
+    model : {"pei2009", "gsmsr"} or str or RespirationModel
+        Also one that another package registers under the entry-point group ``nepcube.respiration``, or an object.
     dim : str
         The dimension of time.
     year_start : int
         The month in which a year begins, for months and days; a year is called by the calendar year in which it ends.
+    **fields : xarray.DataArray
+        What the model needs beside climate, constant in time and on the same cells: ``soil_carbon`` in kg m-2 (of
+        the upper 20 cm) for ``gsmsr``.
 
     Returns
     -------
@@ -68,60 +62,112 @@ def heterotrophic_respiration(
     Raises
     ------
     SpecError
-        The basis or the model is not known, a unit is wrong, the coordinates differ, or a year is not whole.
-        Precipitation so negative
-        that the logarithm has no value (below -3.18 mm) is an error on arrays in memory, and NaN on lazy ones.
+        The basis or the model is not known, a field is missing, a unit is wrong, the coordinates differ, or a year is
+        not whole. Precipitation that the formula has no value for (below -3.18 mm, negative for ``gsmsr``) is an error
+        on arrays in memory, and NaN on lazy ones.
 
     References
     ----------
     Pei, Z., Ouyang, H., Zhou, C., Xu, X. 2009. Carbon balance in an alpine steppe in the Qinghai-Tibet Plateau.
     Journal of Integrative Plant Biology 51(5), 521-526. doi:10.1111/j.1744-7909.2009.00813.x
+
+    Yu, G., Zheng, Z., Wang, Q. et al. 2010. Environ. Sci. Technol. 44, 6074-6080. doi:10.1021/es100979s
+
+    Bond-Lamberty, B., Wang, C., Gower, S. T. 2004. Glob. Change Biol. 10, 1756-1766.
+    doi:10.1111/j.1365-2486.2004.00816.x
     """
     import xarray as xr
 
-    if model != "pei2009":
-        raise SpecError(f"{model!r} is not a respiration model.", "Use 'pei2009'.")
+    fields = {} if fields is None else fields
+    chosen = respiration_model(model) if isinstance(model, str) else model
     if basis not in BASES:
         raise SpecError(f"{basis!r} is not a respiration basis.", f"Use one of {', '.join(BASES)}.")
+    require_basis(chosen, basis)
     _require(temperature, {"degC"}, "temperature")
     _require(precipitation, {"mm", "mm year-1"} if basis == "annual" else {"mm"}, "precipitation")
+    _require_fields(chosen, fields)
     try:
         xr.align(temperature, precipitation, join="exact", copy=False)
+        xr.align(temperature, *fields.values(), join="exact", copy=False)
     except ValueError as error:
         raise SpecError(
-            f"Temperature and precipitation are not on the same coordinates ({error}).",
+            f"Temperature, precipitation and what else the model needs are not on the same coordinates ({error}).",
             "Bring them to one grid and one time axis first.",
         ) from None
-    if isinstance(precipitation.data, np.ndarray) and bool((0.3145 * precipitation.data + 1 <= 0).any()):
+    if isinstance(precipitation.data, np.ndarray) and bool(chosen.impossible(precipitation.data).any()):
         raise SpecError(
-            f"precipitation: {float(precipitation.min()):.6g} mm makes 0.3145 R + 1 negative.",
+            f"precipitation: {float(precipitation.min()):.6g} mm is impossible ({chosen.name}).",
             "Precipitation cannot be negative: check the nodata value and the unit of its files.",
         )
     if basis != "annual":
         _require_whole_years(temperature[dim].values, basis, dim, year_start)
-    factor = _RATE * _CARBON * (1.0 if basis == "daily" else _MONTH)
-    bracket = xr.apply_ufunc(
-        _bracket,
+    names = list(fields)
+
+    def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
+        return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
+
+    rate = xr.apply_ufunc(
+        rate_of,
         temperature.astype("float64"),
         precipitation.astype("float64"),
+        _days(temperature, basis, dim),
+        *(field.astype("float64") for field in fields.values()),
         dask="parallelized",
         output_dtypes=[np.float64],
         join="exact",
     )
-    rate = bracket * factor
-    out = rate.astype("float32") if basis == "annual" else _years(rate, dim, year_start)
+    if basis == "annual":
+        out = _annual(chosen, rate)
+    else:
+        out = _years(chosen, rate, dim, year_start)
+    out = out.transpose(*temperature.dims)
     out.name = "rh"
-    out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": model, "respiration_basis": basis}
+    out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": chosen.name, "respiration_basis": basis}
     return out
 
 
-def _bracket(temperature: Any, precipitation: Any) -> Any:
-    from nepcube.nep import _kernels
+def require_basis(model: RespirationModel, basis: str) -> None:
+    """Refuse a basis that a model is not made for.
 
-    return _kernels.pei_bracket(temperature, precipitation)
+    Raises
+    ------
+    SpecError
+    """
+    if basis not in model.formulas:
+        raise SpecError(f"respiration: {model.name} has no {basis} basis.", f"Use one of {', '.join(model.formulas)}.")
 
 
-def _years(rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
+def _require_fields(model: RespirationModel, fields: Mapping[str, xr.DataArray]) -> None:
+    absent, more = [n for n in model.fields if n not in fields], [n for n in fields if n not in model.fields]
+    if absent:
+        needed = ", ".join(f"{n} ({model.fields[n]})" for n in absent)
+        raise SpecError(f"respiration: {model.name} needs {needed}.", "Give it beside temperature and precipitation.")
+    if more:
+        raise SpecError(f"respiration: {model.name} has no use for {', '.join(more)}.", "Leave it out.")
+    for name, field in fields.items():
+        _require(field, {model.fields[name]}, name)
+
+
+def _days(temperature: xr.DataArray, basis: str, dim: str) -> xr.DataArray:
+    # the days of each interval, for models that know a rate a day
+    import xarray as xr
+
+    if dim not in temperature.coords:
+        return xr.DataArray(np.float64(1.0 if basis == "daily" else np.nan))
+    unit = {"annual": "Y", "monthly": "M", "daily": "D"}[basis]
+    starts = temperature[dim].values.astype(f"datetime64[{unit}]")
+    length = ((starts + 1).astype("datetime64[D]") - starts.astype("datetime64[D]")) / np.timedelta64(1, "D")
+    return xr.DataArray(length.astype(np.float64), {dim: temperature[dim]}, temperature[dim].dims)
+
+
+def _annual(model: RespirationModel, total: xr.DataArray) -> xr.DataArray:
+    import xarray as xr
+
+    out: xr.DataArray = xr.apply_ufunc(model.annual, total, dask="parallelized", output_dtypes=[np.float64])
+    return out.astype("float32")
+
+
+def _years(model: RespirationModel, rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
     import xarray as xr
 
     years = years_of(rate[dim].values, year_start)
@@ -132,7 +178,7 @@ def _years(rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
         total = rate.isel({dim: int(steps[0])}, drop=True)
         for step in steps[1:]:
             total = total + rate.isel({dim: int(step)}, drop=True)
-        parts.append(total.astype("float32"))
+        parts.append(_annual(model, total))
     stamps = starts_of(np.unique(years)).astype("datetime64[ns]")
     return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rate.dims)
 

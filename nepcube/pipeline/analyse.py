@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
+from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
 from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.years import span_of
@@ -34,6 +35,7 @@ class Plan:
 
     years: tuple[int, ...]
     names: tuple[str, ...]
+    fields: dict[str, str]
     drivers: tuple[str, ...]
     basis: str
     model: str
@@ -72,10 +74,11 @@ def analyse(run: Run) -> None:
         run.ledger.forget(STAGE)
         run.statistics.remove()
         run.climate.remove()
-        run.cube.remove(["rh", "nep"])
+        run.cube.remove(["rh", "nep", *_fields_before(run), *run.recipe.respiration.fields])
         run.cube.commit(cube_attrs(run))
         run.ledger.set_part("analyse-begun", signature)
     _keep_climate(run, plan)
+    keep_fields(run, STAGE)
     sums = run.cube.create([_yearly(name) for name in ("rh", "nep")], run.years)
     sums |= run.statistics.create(_layouts(run, plan), None)
     run.ledger.add(STAGE, "coordinates", sums)
@@ -106,6 +109,11 @@ def analyse(run: Run) -> None:
     finish(run, STAGE)
 
 
+def _fields_before(run: Run) -> set[str]:
+    begun = run.ledger.parts().get("analyse-begun") or {"part": {}}
+    return {key.split(".")[2] for key in begun["part"] if key.startswith("respiration.fields.")}
+
+
 def statistics_attrs(run: Run) -> dict[str, Any]:
     """Give the attributes of the statistics as a whole."""
     first, last = run.recipe.period
@@ -129,6 +137,7 @@ def make_plan(run: Run) -> Plan:
     return Plan(
         years=run.years,
         names=run.yearly_inputs + (("npp_flag",) if run.flagged else ()),
+        fields=dict(nep.respiration_model(recipe.respiration.model).fields),
         drivers=recipe.correlates,
         basis=basis,
         model=recipe.respiration.model,
@@ -257,6 +266,7 @@ def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
     import xarray as xr
 
     plan = job.plan
+    fields = read_fields(job.cube, plan.fields, window)
     if plan.basis == "annual":
         parts = []
         # one year at a time: the formula works in float64
@@ -264,23 +274,28 @@ def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
             year = ds.isel(time=slice(k, k + 1))
             parts.append(
                 nep.heterotrophic_respiration(
-                    year["temperature"], year["precipitation"], basis="annual", model=plan.model
+                    year["temperature"], year["precipitation"], basis="annual", model=plan.model, fields=fields
                 )
             )
         return xr.concat(parts, dim="time", join="exact")
     rows = [
-        xr.concat([_from_intervals(job, strip, year) for year in plan.years], dim="time", join="exact")
-        for strip in _strips(window, _STRIP[plan.basis])
+        xr.concat([_from_intervals(job, strip, year, part) for year in plan.years], dim="time", join="exact")
+        for strip, part in _strips(job.grid, fields, window, _STRIP[plan.basis])
     ]
     return xr.concat(rows, dim=dims(job.grid)[0], join="exact").assign_coords(time=ds["time"])
 
 
-def _strips(window: Window, side: int) -> Iterator[Window]:
+def _strips(
+    grid: GeoBox, fields: Mapping[str, xr.DataArray], window: Window, side: int
+) -> Iterator[tuple[Window, dict[str, xr.DataArray]]]:
+    rows = dims(grid)[0]
     for y in range(window.y0, window.y1, side):
-        yield Window(y, min(y + side, window.y1), window.x0, window.x1)
+        strip = Window(y, min(y + side, window.y1), window.x0, window.x1)
+        part = slice(strip.y0 - window.y0, strip.y1 - window.y0)
+        yield strip, {name: field.isel({rows: part}) for name, field in fields.items()}
 
 
-def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
+def _from_intervals(job: Job, window: Window, year: int, fields: Mapping[str, xr.DataArray]) -> xr.DataArray:
     climate: dict[str, Any] = {}
     for quantity, series in job.plan.climate.items():
         native = series.open(between=span_of((year, year), job.plan.year_start))
@@ -291,4 +306,5 @@ def _from_intervals(job: Job, window: Window, year: int) -> xr.DataArray:
         basis=job.plan.basis,
         model=job.plan.model,
         year_start=job.plan.year_start,
+        fields=fields,
     )

@@ -47,11 +47,13 @@ def basis_table(run: Run) -> pd.DataFrame:
     npp = _mean(maps["npp_mean"], area, counts)
     native = {q: inputs.open_native(run.recipe, q, run.grid) for q in ("temperature", "precipitation")}
     heights = _heights(run, sample, stride)
+    fields = _fields(run, sample, stride)
+    model = nep.respiration_model(run.recipe.respiration.model)
     rows = []
     for basis, frequencies in _ALLOWS.items():
-        if any(native[q][q].attrs["frequency"] not in frequencies for q in native):
+        if basis not in model.formulas or any(native[q][q].attrs["frequency"] not in frequencies for q in native):
             continue
-        rh = _respiration(run, native, sample, basis, heights)
+        rh = _respiration(run, native, sample, basis, heights, fields)
         mean = _mean(rh, area, counts)
         rows.append(
             {
@@ -94,8 +96,21 @@ def _heights(run: Run, sample: GeoBox, stride: int) -> xr.DataArray | None:
     return xr.DataArray(values, dims=dims(sample))
 
 
+def _fields(run: Run, sample: GeoBox, stride: int) -> dict[str, xr.DataArray]:
+    import xarray as xr
+
+    values = store.read_sample(run.cube.path, list(run.recipe.respiration.fields), stride)
+    units = nep.respiration_model(run.recipe.respiration.model).fields
+    return {n: xr.DataArray(v, dims=dims(sample), attrs={"units": units[n]}) for n, v in values.items()}
+
+
 def _respiration(
-    run: Run, native: dict[str, xr.Dataset], sample: GeoBox, basis: str, heights: xr.DataArray | None
+    run: Run,
+    native: dict[str, xr.Dataset],
+    sample: GeoBox,
+    basis: str,
+    heights: xr.DataArray | None,
+    fields: dict[str, xr.DataArray],
 ) -> Any:
     window = Window(0, sample.shape[0], 0, sample.shape[1])
     total = np.zeros(sample.shape)
@@ -120,6 +135,7 @@ def _respiration(
             basis=basis,
             model=run.recipe.respiration.model,
             year_start=run.recipe.sources.year_start,
+            fields=fields,
         )
         total += rh.values[0]
     return total / len(run.years)

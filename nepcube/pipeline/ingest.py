@@ -16,7 +16,7 @@ from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
-from nepcube.pipeline.sampling import ELEVATION, Climate, heights_of, open_elevation, sampling_of
+from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ingest(run: Run) -> None:
     coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     if relief is not None:
-        _elevation(run, relief[1])
+        keep_constant(run, store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False), relief[1], STAGE)
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
     total = sum(1 for _ in windows(run.grid, run.block)) * len(run.years)
@@ -148,20 +148,21 @@ def source_attrs(run: Run, quantity: str, records: list[xr.Dataset]) -> dict[str
     return out
 
 
-def _elevation(run: Run, dem: xr.DataArray) -> None:
-    """Bring the elevation model to the grid, once."""
-    run.cube.create([store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False)], None)
-    done = run.ledger.done(STAGE)
-    blocks = [w for w in windows(run.grid, run.block) if _height_unit(run, w) not in done]
-    jobs = (Job(run.cube, w, tuple(run.chunks_of(w)), None, 0, heights_of(dem, run.grid, w)) for w in blocks)
+def keep_constant(run: Run, layout: store.Layout, field: xr.DataArray, stage: str) -> None:
+    """Bring a field without time to the grid, once, and keep it in the cube."""
+    name = layout.name
+    run.cube.create([layout], None)
+    done = run.ledger.done(stage)
+
+    def unit(window: Window) -> str:
+        return f"{name}/{unit_of(window, run.cube.chunk)}"
+
+    blocks = [w for w in windows(run.grid, run.block) if unit(w) not in done]
+    jobs = (Job(run.cube, w, tuple(run.chunks_of(w)), None, 0, constant_on(field, name, run.grid, w)) for w in blocks)
     for k, (job, sums) in enumerate(run.engine.map(execute_job, jobs), start=1):
-        run.ledger.add(STAGE, _height_unit(run, job.window), sums)
-        run.progress(f"{STAGE}: {ELEVATION}", k, len(blocks))
+        run.ledger.add(stage, unit(job.window), sums)
+        run.progress(f"{stage}: {name}", k, len(blocks))
     run.ledger.flush()
-
-
-def _height_unit(run: Run, window: Window) -> str:
-    return f"{ELEVATION}/{unit_of(window, run.cube.chunk)}"
 
 
 def nep_attrs(run: Run) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nepcube import recipe as recipes
 from nepcube.errors import NepcubeError, SourceError
 from nepcube.grid import coordinates, is_geographic
 from nepcube.pipeline.context import geographic_bounds
+from nepcube.pipeline.fields import field_files, open_fields
 from nepcube.pipeline.sampling import open_elevation
 
 if TYPE_CHECKING:
@@ -80,14 +81,18 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
     try:
         found = open_elevation(recipe, grid)
         if found is not None:
-            out.append(Found("elevation", "raster", _rasters(recipe), (), None))
+            out.append(Found("elevation", "raster", _rasters(elevation_files(recipe)), (), None))
     except NepcubeError as error:
         out.append(Found("elevation", "raster", (), (), error))
+    try:
+        if open_fields(recipe, grid):
+            out.append(Found("respiration", "raster", _rasters([p for _, p in field_files(recipe)]), (), None))
+    except NepcubeError as error:
+        out.append(Found("respiration", recipe.respiration.model, (), (), error))
     return out
 
 
-def _rasters(recipe: recipes.Recipe) -> tuple[sources.Granule, ...]:
-    paths = elevation_files(recipe)
+def _rasters(paths: list[str]) -> tuple[sources.Granule, ...]:
     return tuple(sources.Granule(p, os.path.getsize(p), "", "", os.path.basename(p)) for p in paths)
 
 
@@ -174,10 +179,11 @@ def open_all(recipe: recipes.Recipe, grid: GeoBox) -> dict[str, list[xr.Dataset]
     Raises
     ------
     NepcubeError
-        A source, the elevation, or what the recipe asks of them is at fault.
+        A source, the elevation, the respiration, or what the recipe asks of them is at fault.
     """
     out = {quantity: open_records(recipe, quantity, grid) for quantity in recipe.sources.readers()}
     open_elevation(recipe, grid)
+    open_fields(recipe, grid)
     return out
 
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def formulas(run: Run) -> list[dict[str, str]]:
     """List the formulas that the run used."""
     recipe = run.recipe
+    model = nep.respiration_model(recipe.respiration.model)
     out = [
         {"name": "Net ecosystem productivity", "formula": nep.FORMULA, "source": nep.BALANCE_CITATION},
         {
             "name": f"Heterotrophic respiration ({recipe.respiration.basis} basis)",
-            "formula": nep.RESPIRATION_FORMULAS[recipe.respiration.basis],
-            "source": nep.RESPIRATION_CITATION,
+            "formula": model.formulas[recipe.respiration.basis],
+            "source": model.citation,
         },
     ]
     npp = recipe.sources.npp
@@ -111,14 +112,23 @@ def source_list(run: Run) -> list[dict[str, str]]:
     return out
 
 
+def _respiration_note(model: str, basis: str) -> str:
+    told = f"Heterotrophic respiration was computed on the {basis} basis"
+    if len(nep.respiration_model(model).formulas) == 1:
+        return f"{told} ({model}). Models of respiration differ severalfold, and so does NEP: compare with care."
+    return (
+        f"{told}. The three bases (annual, monthly, daily) of the "
+        "same formula differ severalfold, and so does NEP: compare with other studies on the same basis only."
+    )
+
+
 def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Say what a reader must know before using the numbers."""
     recipe = run.recipe
     basis = recipe.respiration.basis
     out = [
         "NEP is not the net biome balance: fire, harvest, grazing and lateral export of carbon are not in it.",
-        f"Heterotrophic respiration was computed on the {basis} basis. The three bases (annual, monthly, daily) of the "
-        "same formula differ severalfold, and so does NEP: compare with other studies on the same basis only.",
+        _respiration_note(recipe.respiration.model, basis),
         "NEP contains respiration, which is a function of temperature and precipitation: its correlations with these "
         "drivers are partly built in.",
         "Climate of 0.05 to 0.1 degree is repeated on many cells, so neighbouring cells are not independent tests: "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nepcube import recipe as recipes
 from nepcube import sources
 from nepcube.pipeline import inputs
+from nepcube.pipeline.fields import field_files
 
 if TYPE_CHECKING:
     from nepcube.pipeline.context import Progress, Run
@@ -72,6 +73,8 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
             files.setdefault(path, []).append(quantity)
     for path in inputs.elevation_files(recipe):
         files.setdefault(path, []).append("elevation")
+    for name, path in field_files(recipe):
+        files.setdefault(path, []).append(name)
 
     def one(path: str) -> dict[str, Any]:
         told = {"source": "+".join(files[path])}

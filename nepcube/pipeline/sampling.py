@@ -118,19 +118,30 @@ def open_elevation(recipe: recipes.Recipe, grid: GeoBox) -> tuple[xr.DataArray, 
 
 
 def _height(recipe: recipes.Recipe, raster: recipes.Raster, key: str, grid: GeoBox) -> xr.DataArray:
+    path, field = open_one(recipe, raster, f"elevation.{key}", grid)
+    return harmonise.surface_height(field, units=raster.units, of=f"{path}: elevation.{key}")
+
+
+def open_one(recipe: recipes.Recipe, raster: recipes.Raster, key: str, grid: GeoBox) -> tuple[str, xr.DataArray]:
+    """Open the one raster that a key of the recipe names; give its path, too.
+
+    Raises
+    ------
+    NepcubeError
+        There are several, it cannot be read, or it does not cover the grid.
+    """
     found = sources.expand(recipe.resolve(raster.path))
     if len(found) > 1:
         raise SourceError(
-            f"{raster.path}: {len(found)} files match `elevation.{key}`, one raster is needed.",
+            f"{raster.path}: {len(found)} files match `{key}`, one raster is needed.",
             "Merge them into one (gdalbuildvrt makes one of many), or name one.",
         )
     field = sources.open_raster(found[0], variable=raster.variable, nodata=raster.nodata)
-    height = harmonise.surface_height(field, units=raster.units, of=f"{found[0]}: elevation.{key}")
-    if not harmonise.covers(height.to_dataset(name="height"), grid):
+    if not harmonise.covers(field.to_dataset(name="field"), grid):
         raise GridError(
             f"{found[0]}: it does not cover `grid.bounds`.", "Give a raster of a larger area, or a smaller grid."
         )
-    return height
+    return found[0], field
 
 
 def keep_orography(run: Run) -> None:
@@ -151,8 +162,8 @@ def keep_orography(run: Run) -> None:
     run.ledger.flush()
 
 
-def heights_of(dem: xr.DataArray, grid: GeoBox, window: Window) -> xr.Dataset:
-    """Give the mean height of the cells of a window, lazy: by centres of a finer model, else interpolated."""
-    ds = dem.to_dataset(name=ELEVATION)
+def constant_on(field: xr.DataArray, name: str, grid: GeoBox, window: Window) -> xr.Dataset:
+    """Give a constant field's mean in the cells of a window, lazy: of its centres where finer, else interpolated."""
+    ds = field.to_dataset(name=name)
     method = "average" if harmonise.is_finer(ds, grid) else "bilinear"
     return harmonise.regrid_window(ds, grid, window, method)

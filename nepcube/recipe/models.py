@@ -224,10 +224,11 @@ class Sources(Model):
 
 
 class Respiration(Model):
-    """The model of heterotrophic respiration; its time basis has no default."""
+    """The model of heterotrophic respiration, and what it needs beside climate; its time basis has no default."""
 
-    model: Literal["pei2009"] = "pei2009"
+    model: str = "pei2009"
     basis: Literal["annual", "monthly", "daily"]
+    fields: dict[str, Annotated[Raster, BeforeValidator(_as_raster)]] = Field(default_factory=dict)
     keep_climate: bool = False
 
     @model_validator(mode="after")

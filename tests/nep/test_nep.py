@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from types import MappingProxyType
 
 import dask
 import numpy as np
@@ -120,7 +121,7 @@ def test_a_missing_month_is_a_missing_year():
 def test_precipitation_that_is_impossible(p):
     with pytest.raises(SpecError) as caught:
         heterotrophic_respiration(*t_and_p([[1.0, 2.0]], [[10.0, p]]), basis="annual")
-    assert caught.value.what == f"precipitation: {p:.6g} mm makes 0.3145 R + 1 negative."
+    assert caught.value.what == f"precipitation: {p:.6g} mm is impossible (pei2009)."
     t, q = t_and_p([[1.0, 2.0]], [[10.0, p]])
     lazy = heterotrophic_respiration(t, q.chunk(), basis="annual").compute()
     assert_array_equal(np.isnan(lazy), [[False, True]])
@@ -154,8 +155,8 @@ def test_words_that_are_not_known():
     t, p = t_and_p([1.0], [2.0])
     with pytest.raises(SpecError, match=r"'yearly' is not a respiration basis\.\nUse one of annual, monthly, daily\."):
         heterotrophic_respiration(t, p, basis="yearly")
-    with pytest.raises(SpecError, match=r"'gsmsr' is not a respiration model\.\nUse 'pei2009'\."):
-        heterotrophic_respiration(t, p, basis="annual", model="gsmsr")
+    with pytest.raises(SpecError, match=r"'pei' is not a respiration model\.\n.*Models here: gsmsr, pei2009\."):
+        heterotrophic_respiration(t, p, basis="annual", model="pei")
     with pytest.raises(TypeError, match="basis"):
         heterotrophic_respiration(t, p)
 
@@ -329,3 +330,154 @@ def test_missing_stays_missing_and_labels_stay(call):
     assert_array_equal(np.isnan(found), np.isnan(t) | np.isnan(p))
     for name in ("time", "latitude", "longitude"):
         assert_array_equal(found[name], t[name])
+
+
+# --- the soil respiration of Yu et al. (2010), and models of others
+
+
+def gsmsr(t, p, carbon, days):
+    rain = np.asarray(p) / 10
+    return (1.55 * np.exp(0.031 * np.asarray(t)) * rain / (rain + 0.68) * carbon / (carbon + 2.23) * days).sum(0)
+
+
+def days_of(time):
+    month = np.asarray(time, "M8[M]")
+    return ((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(float)
+
+
+def soil(values, units="kg m-2"):
+    return field(values, units, "soil_carbon")
+
+
+@pytest.mark.parametrize("chunks", [None, {"latitude": 2}])
+def test_gsmsr_is_the_heterotrophic_part_of_a_years_soil_respiration(chunks):
+    t, p, time = climate(11, "M")
+    carbon = np.random.default_rng(3).uniform(0.5, 15, (3, 4))
+    temperature, precipitation = t_and_p(t, p, "mm", time)
+    if chunks:
+        temperature, precipitation = temperature.chunk(chunks), precipitation.chunk(chunks)
+    found = heterotrophic_respiration(
+        temperature, precipitation, basis="monthly", model="gsmsr", fields={"soil_carbon": soil(carbon)}
+    )
+    for k in range(2):
+        year = slice(12 * k, 12 * k + 12)
+        rs = gsmsr(t[year], p[year], carbon, days_of(time[year])[:, None, None])
+        assert_allclose(found[k], np.exp(1.22 + 0.73 * np.log(rs)), rtol=HALF_ULP)
+    assert found.dims == ("time", "latitude", "longitude")
+    assert found.attrs["respiration_model"] == "gsmsr"
+    assert found.attrs["units"] == "g m-2 year-1"
+
+
+def test_gsmsr_by_hand():
+    """10 degC, 60 mm a month and 5 kg m-2 give 1.3127 g a day, 479.1 a year, and 306.6 of them from microbes."""
+    time = np.arange("2003-01", "2004-01", dtype="M8[M]").astype("M8[ns]")
+    t, p = t_and_p(np.full((12, 1, 1), 10.0), np.full((12, 1, 1), 60.0), "mm", time)
+    found = heterotrophic_respiration(t, p, basis="monthly", model="gsmsr", fields={"soil_carbon": soil([[5.0]])})
+    daily = 1.55 * math.exp(0.31) * (6 / 6.68) * (5 / 7.23)
+    assert f"{daily:.4f} {365 * daily:.1f}" == "1.3127 479.1"
+    assert float(found.squeeze()) == pytest.approx(math.exp(1.22) * (365 * daily) ** 0.73, rel=1e-7)
+    assert f"{float(found.squeeze()):.1f}" == "306.6"
+
+
+def test_gsmsr_without_rain_or_carbon_is_nothing():
+    time = np.arange("2003-01", "2004-01", dtype="M8[M]").astype("M8[ns]")
+    t, p = t_and_p(np.full((12, 1, 2), 10.0), np.zeros((12, 1, 2)), "mm", time)
+    p[:, 0, 1] = 50.0
+    found = heterotrophic_respiration(t, p, basis="monthly", model="gsmsr", fields={"soil_carbon": soil([[5.0, 0.0]])})
+    assert_array_equal(found[0], [[0.0, 0.0]])
+    p[3] = -1e-6  # packing
+    same = heterotrophic_respiration(t, p, basis="monthly", model="gsmsr", fields={"soil_carbon": soil([[5.0, 0.0]])})
+    assert_array_equal(same[0, 0, 0], 0.0)
+    p[3] = -1.0
+    with pytest.raises(SpecError, match="-1 mm is impossible"):
+        heterotrophic_respiration(t, p, basis="monthly", model="gsmsr", fields={"soil_carbon": soil([[5.0, 0.0]])})
+    nan = heterotrophic_respiration(
+        t, p.chunk(latitude=1), basis="monthly", model="gsmsr", fields={"soil_carbon": soil([[5.0, -9999.0]])}
+    )
+    assert np.isnan(nan).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "way_out"),
+    [
+        ({"basis": "daily"}, "gsmsr has no daily basis", "Use one of monthly."),
+        ({"fields": {}}, "gsmsr needs soil_carbon (kg m-2)", "Give it beside"),
+        ({"fields": {"soil_carbon": soil([[5.0]], "g m-2")}}, "soil_carbon: in 'g m-2', kg m-2 is needed", "Harmonise"),
+        ({"model": "gsmrs"}, "'gsmrs' is not a respiration model", "Did you mean 'gsmsr'?"),
+        ({"model": "pei2009"}, "pei2009 has no use for soil_carbon", "Leave it out."),
+        ({"fields": {"soil_carbon": soil([[5.0], [6.0]])}}, "not on the same coordinates", "Bring them to one grid"),
+    ],
+)
+def test_what_gsmsr_refuses(change, what, way_out):
+    time = np.arange("2003-01", "2004-01", dtype="M8[M]").astype("M8[ns]")
+    t, p = t_and_p(np.full((12, 1, 1), 10.0), np.full((12, 1, 1), 60.0), "mm", time)
+    given = {"basis": "monthly", "model": "gsmsr", "fields": {"soil_carbon": soil([[5.0]])}} | change
+    with pytest.raises(SpecError) as told:
+        heterotrophic_respiration(t, p, **given)
+    assert what in told.value.what
+    assert way_out in told.value.way_out
+
+
+class Warm:
+    """A model of another package: a tenth of a gram a day and degree above zero."""
+
+    name = "warm"
+    formulas = MappingProxyType({"monthly": "RH = sum of 0.1 max(T, 0) x days", "daily": "RH = sum of 0.1 max(T, 0)"})
+    fields = MappingProxyType({"scale": "1"})
+    citation = "Nobody 2026."
+
+    def rate(self, basis, temperature, precipitation, days, scale):
+        return 0.1 * np.maximum(temperature, 0) * days * scale + 0 * precipitation
+
+    def annual(self, total):
+        return total
+
+    def impossible(self, precipitation):
+        return precipitation < 0
+
+
+class Nothing:
+    name = "nothing"
+
+
+def broken():
+    raise RuntimeError("no data file")
+
+
+@pytest.fixture
+def others(monkeypatch):
+    """Entry points as packages would register them."""
+    from importlib.metadata import EntryPoint
+
+    from nepcube.nep import models
+
+    points = [
+        EntryPoint("warm", f"{__name__}:Warm", models.GROUP),
+        EntryPoint("nothing", f"{__name__}:Nothing", models.GROUP),
+        EntryPoint("broken", f"{__name__}:broken", models.GROUP),
+    ]
+    monkeypatch.setattr(models, "entry_points", lambda group: [p for p in points if p.group == group])
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+
+
+@pytest.mark.parametrize("model", ["warm", Warm()])
+def test_a_model_of_another_package(others, model):
+    t, p, time = climate(12, "D")
+    scale = field(np.full((3, 4), 2.0), "1", "scale")
+    found = heterotrophic_respiration(*t_and_p(t, p, "mm", time), basis="daily", model=model, fields={"scale": scale})
+    first = time.astype("M8[Y]") == np.datetime64("2003")
+    assert_allclose(found[0], (0.2 * np.maximum(t, 0))[first].sum(0), rtol=HALF_ULP)
+    with pytest.raises(SpecError, match="warm has no annual basis"):
+        heterotrophic_respiration(*t_and_p(-1.0, 2.0), basis="annual", model=model)
+
+
+def test_a_model_that_is_none(others):
+    with pytest.raises(SpecError, match=r"'nothing' of .*:Nothing is none that nepcube can use"):
+        nep.respiration_model("nothing")
+    with pytest.raises(SpecError, match=r"'broken' of .*:broken does not load \(no data file\)"):
+        nep.respiration_model("broken")
+    with pytest.raises(SpecError) as told:
+        nep.respiration_model("nobody")
+    assert "Models here: broken, gsmsr, nothing, pei2009, warm." in told.value.way_out

@@ -82,3 +82,74 @@ def test_the_daily_basis_is_the_sum_over_days(archive, tools, write_recipe, tmp_
             np.testing.assert_allclose(cube.precipitation[k, i, j], series[1].sum(), rtol=1e-6)
             np.testing.assert_allclose(cube.rh[k, i, j], _bracket(*series).sum(), atol=1e-4)
     assert list(pd.read_csv(out / "tables" / "respiration_bases.csv")["basis"]) == ["annual", "monthly", "daily"]
+
+
+# --- the second model, which needs a raster beside climate
+
+
+def _write_soil(path, units="t ha-1", fill=None):
+    """Soil carbon on quarter degrees, t ha-1, and what a cell finds by its centre."""
+    import rasterio
+
+    lat, lon = np.arange(37.375, 30.9, -0.25), np.arange(88.625, 103.4, 0.25)
+    values = (40 + 8 * (37 - lat)[:, None] + 2 * (lon - 89)[None, :]).astype("f4")
+    if fill is not None:
+        values[3, 4] = fill
+    profile = {"driver": "GTiff", "height": lat.size, "width": lon.size, "count": 1, "dtype": "float32"}
+    transform = rasterio.Affine(0.25, 0, 88.5, 0, -0.25, 37.5)
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=transform, **profile) as file:
+        file.write(values, 1)
+        file.units = (units,)
+
+
+def _soil_carbon(lat, lon):
+    return (40 + 8 * (37 - lat) + 2 * (lon - 89)) / 10  # kg m-2; linear, so that interpolation is exact
+
+
+def _gsmsr(**soil):
+    fields = {"soil_carbon": soil}
+    return {"respiration__model": "gsmsr", "respiration__basis": "monthly", "respiration__fields": fields}
+
+
+def test_the_soil_respiration_of_yu_in_a_run(archive, tools, write_recipe, tmp_path):
+    _write_soil(tmp_path / "soil.tif")
+    recipe = write_recipe(**_gsmsr(path=str(tmp_path / "soil.tif")))
+    out = tools.do_stages(recipe, tmp_path / "out")
+    cube = xr.open_zarr(out / "cube.zarr").load()
+    assert cube.soil_carbon.attrs["units"] == "kg m-2"
+    days = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    for i, j, lat, lon in _cells(cube, 15):
+        carbon = _soil_carbon(lat, lon)
+        np.testing.assert_allclose(cube.soil_carbon[i, j], carbon, rtol=1e-6)
+        for k, year in enumerate(archive.years):
+            total = 0.0
+            for m in range(1, 13):
+                t = archive.truth.temperature_month(year, m, lat, lon).item() - 273.15
+                rain = archive.truth.precipitation_month(year, m, lat, lon).item() / 10
+                length = days[m - 1] + (m == 2 and year % 4 == 0)
+                total += 1.55 * np.exp(0.031 * t) * rain / (rain + 0.68) * carbon / (carbon + 2.23) * length
+            np.testing.assert_allclose(cube.rh[k, i, j], np.exp(1.22 + 0.73 * np.log(total)), rtol=2e-5)
+    table = pd.read_csv(out / "tables" / "respiration_bases.csv")
+    assert list(table["basis"]) == ["monthly"]
+    assert xr.open_zarr(out / "statistics.zarr").attrs["respiration_model"] == "gsmsr"
+    # another model of the same cube leaves nothing of the first
+    tools.do_stages(write_recipe("pei.yaml"), tmp_path / "out")
+    assert "soil_carbon" not in xr.open_zarr(out / "cube.zarr")
+    assert xr.open_zarr(out / "statistics.zarr").attrs["respiration_model"] == "pei2009"
+
+
+def test_what_a_model_needs_is_asked_for(cli, write_recipe, tmp_path):
+    _write_soil(tmp_path / "soil.tif")
+    _write_soil(tmp_path / "odd.tif", units="percent")
+    soil = str(tmp_path / "soil.tif")
+    for changes, told in (
+        ({"respiration__model": "gsmsr", "respiration__basis": "monthly"}, "gsmsr needs `soil_carbon` (kg m-2)."),
+        (_gsmsr(path=soil) | {"respiration__basis": "annual"}, "respiration: gsmsr has no annual basis."),
+        (_gsmsr(path=str(tmp_path / "odd.tif")), "respiration.fields.soil_carbon: 'percent' cannot become 'kg m-2'."),
+        (_gsmsr(path=soil) | {"respiration__model": "pei2009"}, "soil_carbon: pei2009 has no use for it."),
+        (_gsmsr(path=soil) | {"respiration__model": "gmsr"}, "'gmsr' is not a respiration model."),
+        (_gsmsr(path=str(tmp_path / "none.tif")), "none.tif: no file matches."),
+    ):
+        found = cli("check", write_recipe(**changes))
+        assert found.code == 2
+        assert any(told in line for line in found.err), found.err
