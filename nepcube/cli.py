@@ -319,6 +319,26 @@ def status_command(
         )
 
 
+@app.command("audit")
+def audit_command(
+    tables: Annotated[Path, typer.Argument(metavar="TABLES", help="The numbers of a study (YAML, see docs/audit.md).")],
+) -> None:
+    """Hold the numbers that a study printed against each other."""
+    from nepcube.pipeline import audit, load_study
+
+    study = load_study(tables)
+    found = audit(study)
+    print(" ".join(study.study.split()))  # noqa: T201
+    for one in found:
+        print(f"\n{one.rule}\n  {one.where}\n  {one.what}")  # noqa: T201
+    if found:
+        raise NepcubeError(
+            f"{tables}: {len(found)} contradiction(s) in {len({one.rule for one in found})} rule(s).",
+            "Compare the file with the print; what was copied rightly is for the authors to explain.",
+        )
+    print("\nNothing contradicts itself.")  # noqa: T201
+
+
 @app.command("readers")
 def readers_command() -> None:
     """List the readers and what each accepts."""

@@ -1,5 +1,6 @@
 """The order of the stages: one function for each verb. Only this room computes, and only through `execute`."""
 
+from nepcube.audit import audit, load_study
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.checking import check
@@ -18,10 +19,12 @@ __all__ = [
     "Run",
     "aggregate",
     "analyse",
+    "audit",
     "check",
     "ingest",
     "let_end",
     "list_readers",
+    "load_study",
     "prepare",
     "publish",
     "report",
