@@ -16,7 +16,7 @@ import typer
 
 from nepcube._version import __version__
 from nepcube.errors import NepcubeError, RecipeError
-from nepcube.execute import Stopped, stopping
+from nepcube.execute import Stopped, asked, stopping
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -369,27 +369,32 @@ def _print_fault(error: NepcubeError) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    try:
-        with stopping():
+    with stopping():
+        try:
             app()
-    except NepcubeError as error:
-        _print_fault(error)
-        sys.exit(2)
-    except Stopped as stop:
+        except (Exception, Stopped) as error:
+            sys.exit(_told(error))
+
+
+def _told(error: BaseException) -> int:
+    stop = error if isinstance(error, Stopped) else asked()
+    if stop is not None:
         if "nepcube.pipeline" in sys.modules:
             from nepcube.pipeline import let_end
 
             let_end()
-        print("stopped: what is done is kept.\n         Run the same command again: it continues.", file=sys.stderr)  # noqa: T201
-        sys.exit(stop.exit_code)
-    except Exception:
-        traceback.print_exc()
-        print(  # noqa: T201
-            "error: this is a fault of nepcube, not of your recipe or data.\n"
-            "       Please report it with the lines above and `nepcube --version`.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        print(stop.words, file=sys.stderr)  # noqa: T201
+        return stop.exit_code
+    if isinstance(error, NepcubeError):
+        _print_fault(error)
+        return 2
+    traceback.print_exception(error)
+    print(  # noqa: T201
+        "error: this is a fault of nepcube, not of your recipe or data.\n"
+        "       Please report it with the lines above and `nepcube --version`.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 if __name__ == "__main__":

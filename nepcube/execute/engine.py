@@ -5,17 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nepcube.errors import NepcubeError, StoreError
+from nepcube.execute import signals
+
+if TYPE_CHECKING:
+    from nepcube.execute.probing import Need
 
 J = TypeVar("J")
 R = TypeVar("R")
+
+# jobs that a thread of a cluster has at hand: the one that it does, and the next
+_AT_HAND = 2
+# seconds after which the size of a cluster is asked for again
+_LOOK_AGAIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,17 +38,21 @@ class Settings:
         The address of an existing Dask scheduler.
     threads : int, optional
         Threads, where there are no processes; as many as there are cores when left out.
+    cluster : mapping, optional
+        A cluster to be asked for: its `kind` and checked options.
     """
 
     workers: int | None = None
     scheduler: str | None = None
     threads: int | None = None
+    cluster: Mapping[str, Any] | None = None
 
 
 class Engine(Protocol):
-    """Something that runs jobs."""
+    """Something that runs jobs: `width` of them at once, beside `threads` threads of this process for what it does."""
 
     width: int
+    threads: int
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
         """Give each job with its result, in the order in which they end."""
@@ -50,7 +62,7 @@ class Threads:
     """Jobs on threads of this process."""
 
     def __init__(self, width: int) -> None:
-        self.width = width
+        self.width = self.threads = width
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
         pool = ThreadPoolExecutor(self.width, thread_name_prefix="nepcube")
@@ -61,6 +73,7 @@ class Threads:
                 running[pool.submit(_call, function, job)] = job
             while running:
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                signals.look()
                 for future in ended:
                     job = running.pop(future)
                     result = future.result()
@@ -72,11 +85,21 @@ class Threads:
 
 
 class Cluster:
-    """Jobs on the workers of a Dask cluster."""
+    """Jobs on the workers of a Dask cluster; no more of them at a time than its threads have at hand.
 
-    def __init__(self, client: Any) -> None:
+    Parameters
+    ----------
+    client : distributed.Client
+        A client of it.
+    need : Need, optional
+        What a worker must have, looked at on each before its first job.
+    """
+
+    def __init__(self, client: Any, need: Need | None = None) -> None:
         self.client = client
-        self.width = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        self.need = need
+        self.width = max(1, sum(client.nthreads().values()))
+        self.threads = min(self.width, os.cpu_count() or 1)
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
         from distributed import as_completed
@@ -84,40 +107,71 @@ class Cluster:
         queue = iter(jobs)
         running: dict[str, J] = {}
         pool = as_completed(loop=self.client.loop)
+        looked = time.monotonic()
 
-        def submit(job: J) -> None:
-            future = self.client.submit(_answer, function, _Sealed(job), pure=False)
-            running[future.key] = job
-            pool.add(future)
+        def submit(count: int) -> None:
+            for job in islice(queue, count):
+                # a job whose worker is lost goes to another by itself
+                future = self.client.submit(_answer, function, _Sealed(job), self.need, pure=False)
+                running[future.key] = job
+                pool.add(future)
 
         try:
-            for job in islice(queue, 2 * self.width):
-                submit(job)
+            submit(_AT_HAND * self.width)
             for future in pool:
-                result = future.result()
+                signals.look()
+                result = self._result(future)
                 job = running.pop(future.key)
                 future.release()
                 if isinstance(result, _Fault):
                     raise result.error
-                for following in islice(queue, 1):
-                    submit(following)
+                if time.monotonic() - looked > _LOOK_AGAIN:
+                    # workers come and go
+                    self.width, looked = max(1, sum(self.client.nthreads().values())), time.monotonic()
+                submit(max(0, _AT_HAND * self.width - len(running)))
                 yield job, result
+        except (CancelledError, OSError) as error:
+            if self._is_lost():
+                raise self._lost() from None
+            raise error
         finally:
-            if running:
-                self.client.cancel(list(pool.futures), force=True)
-                self._let_end(set(running))
+            if running and not self._is_lost():
+                with signals.held():
+                    self._leave(set(running), pool)
 
-    def _let_end(self, keys: set[str], patience: float = 60.0) -> None:
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker:
+            raise StoreError(
+                "The worker of a block died, and so did those that tried it after: most likely for want of memory.",
+                "Give workers more memory, or choose smaller blocks with --block, and run again: it continues.",
+            ) from None
+
+    def _is_lost(self) -> bool:
+        return bool(self.client.status != "running")
+
+    def _lost(self) -> StoreError:
+        address = getattr(self.client.scheduler, "address", "") or "The cluster"
+        return StoreError(
+            f"{address}: the Dask scheduler is gone.",
+            "Start it again, or another, and run the same command: it continues.",
+        )
+
+    def _leave(self, keys: set[str], pool: Any, patience: float = 60.0) -> None:
         # a task that has begun cannot be stopped; it must not write on after the lock is given back
         end = time.monotonic() + patience
-        while time.monotonic() < end:
-            try:
+        try:
+            self.client.cancel(list(pool.futures), force=True)
+            while time.monotonic() < end:
                 at_work = {key for tasks in self.client.processing().values() for key in tasks}
-            except (OSError, RuntimeError):
-                return
-            if not keys & at_work:
-                return
-            time.sleep(0.1)
+                if not keys & at_work:
+                    return
+                time.sleep(0.1)
+        except (CancelledError, OSError, RuntimeError):
+            return
 
 
 @dataclass(frozen=True)
@@ -127,8 +181,10 @@ class _Fault:
     error: NepcubeError
 
 
-def _answer(function: Callable[[Any], R], job: Any) -> R | _Fault:
+def _answer(function: Callable[[Any], R], job: Any, need: Need | None) -> R | _Fault:
     try:
+        if need is not None:
+            need.require()
         return _call(function, job)
     except NepcubeError as error:
         return _Fault(error)
@@ -152,71 +208,24 @@ def _call(function: Callable[[Any], R], job: Any) -> R:
         raise told(error) from None
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+
+
 def told(error: OSError) -> Exception:
-    """Turn a full or failing disk into an error for the user, and give any other error as it is."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Turn a fault of the disk or of a file into an error for the user, and give any other error as it is."""
+    if error.errno in _FULL:
         return StoreError(
             f"{error.filename or 'The output'}: no room is left on the disk.",
             "Make room, and run the same command again: it continues.",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO) and error.filename:
+    if error.errno in _TOO_MANY:
         return StoreError(
-            f"{error.filename}: {error.strerror}.", "Mend the disk or its permissions, and run again: it continues."
+            "More files are open than the system allows.", "Allow more (`ulimit -n 4096`), and run again: it continues."
+        )
+    if error.errno == errno.EIO or (error.errno is not None and error.filename):
+        return StoreError(
+            f"{error.filename or 'The disk'}: {error.strerror}.",
+            "Mend the disk or the file's permissions, and run again: it continues.",
         )
     return error
-
-
-@contextmanager
-def make_engine(settings: Settings, *, say: Callable[[str], None]) -> Iterator[Engine]:
-    """Give an engine, and close what was opened for it.
-
-    Raises
-    ------
-    StoreError
-        The scheduler does not answer.
-    """
-    if settings.scheduler:
-        from distributed import Client
-
-        try:
-            client = Client(settings.scheduler, timeout="15s", set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise StoreError(
-                f"{settings.scheduler}: no Dask scheduler answers ({type(error).__name__}).",
-                "Start `dask scheduler` and `dask worker` first, or leave --scheduler out.",
-            ) from None
-        with client:
-            say(f"dashboard: {client.dashboard_link}")
-            yield Cluster(client)
-        return
-    if settings.workers and settings.workers > 1:
-        import logging
-
-        import dask
-        from distributed import Client, LocalCluster
-
-        with (
-            dask.config.set({"distributed.worker.daemon": True}),
-            LocalCluster(
-                n_workers=settings.workers,
-                threads_per_worker=1,
-                memory_limit=None,
-                dashboard_address=":0",
-                silence_logs=logging.ERROR,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            client.run(_ignore_interrupts)
-            say(f"dashboard: {client.dashboard_link}")
-            yield Cluster(client)
-        return
-    yield Threads(settings.threads or settings.workers or os.cpu_count() or 1)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches the whole process group; only the run itself decides what it means
-    import signal
-    import threading
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

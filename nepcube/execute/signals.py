@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN = 0.05
 
 
 class Stopped(BaseException):
     """The user or the system asked for an end."""
+
+    words = "stopped: what is done is kept.\n         Run the same command again: it continues."
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -22,27 +29,114 @@ class Stopped(BaseException):
         return 128 + self.signum
 
 
+class _Watch:
+    """What the process was asked for; there is one, since signals are the process's own."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.asked: int | None = None
+        self.holding = 0
+        self.before: dict[int, Any] = {}
+        self.hook = sys.unraisablehook
+
+    def stop(self, signum: int, _frame: FrameType | None) -> None:
+        if self.asked is not None:
+            os._exit(128 + signum)
+        self.asked = signum
+        if not self.holding:
+            raise Stopped(signum)
+
+    def unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        if self.asked is None:
+            self.hook(what)
+        elif isinstance(what.exc_value, Stopped):
+            # raised in a destructor or in a callback of the collector, from which nothing comes out: once more
+            threading.Timer(_AGAIN, self.again).start()
+
+    def again(self) -> None:
+        if self.depth and self.asked is not None:
+            signum, self.asked = self.asked, None
+            os.kill(os.getpid(), signum)
+
+    def enter(self) -> None:
+        if not self.depth:
+            self.asked, self.holding = None, 0
+            self.hook, sys.unraisablehook = sys.unraisablehook, self.unraisable
+            self.before = {s: signal.signal(s, self.stop) for s in _SIGNALS}
+        self.depth += 1
+
+    def leave(self, last: bool) -> None:
+        self.depth -= 1
+        if not self.depth:
+            for signum, handler in self.before.items():
+                signal.signal(signum, signal.SIG_IGN if last else handler)
+            if not last:
+                sys.unraisablehook = self.hook
+
+
+_watch = _Watch()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
-def stopping() -> Iterator[None]:
+def stopping(*, last: bool = False) -> Iterator[None]:
     """Raise `Stopped` in the main thread at SIGINT or SIGTERM; a second signal ends the process at once.
 
     Every file is written whole or not at all, so that a stop at any point leaves what a continuation needs.
+
+    Parameters
+    ----------
+    last : bool
+        The process ends after this, and its end is not to be disturbed: signals are ignored from then on.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield
         return
-    asked = False
-
-    def stop(signum: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(128 + signum)
-        asked = True
-        raise Stopped(signum)
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    _watch.enter()
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        _watch.leave(last)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Put a stop off to the end of what must not be left half made; a second signal ends the process all the same."""
+    if not _in_main_thread() or not _watch.depth:
+        yield
+        return
+    _watch.holding += 1
+    before = _watch.asked
+    try:
+        yield
+    finally:
+        _watch.holding -= 1
+    if before is None:
+        look()
+
+
+def look() -> None:
+    """Raise `Stopped` where a stop was asked for and got lost, or was held."""
+    if _in_main_thread() and _watch.depth and not _watch.holding and _watch.asked is not None:
+        raise Stopped(_watch.asked)
+
+
+def asked() -> Stopped | None:
+    """Give the stop that was asked for, if one was: what fails after it fails because of it."""
+    return Stopped(_watch.asked) if _watch.depth and _watch.asked is not None else None
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Let threads and processes that are started in here hear neither signal, and those that these start."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

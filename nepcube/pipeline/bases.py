@@ -127,7 +127,7 @@ def _respiration(
                 else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], **options)
             )
             lazy = sampling_of(run, quantity).block(series, sample, window, heights=heights)
-            with dask.config.set(scheduler="threads", num_workers=run.engine.width):
+            with dask.config.set(scheduler="threads", num_workers=run.engine.threads):
                 climate[quantity] = lazy.compute()
         rh = nep.heterotrophic_respiration(
             climate["temperature"],

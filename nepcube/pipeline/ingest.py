@@ -221,7 +221,7 @@ def keep_native(
     done = run.ledger.done(unit)
     missing = [y for y in run.years if str(y) not in done]
     finished = 0
-    with dask.config.set(scheduler=get_threaded, num_workers=run.engine.width):
+    with dask.config.set(scheduler=get_threaded, num_workers=run.engine.threads):
         for batch in _batches((year, *make(year)) for year in missing):
             parts = [part for _, part, _ in batch]
             series.create(parts[0], np.concatenate([part["time"].values for part in parts]))

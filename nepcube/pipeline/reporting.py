@@ -77,7 +77,7 @@ def _maps(run: Run) -> xr.Dataset:
     stride = max(1, -(-max(ds.sizes[ydim], ds.sizes[xdim]) // _DRAWN))
     drawn = [n for n in ds.data_vars if not str(n).endswith(("_lower", "_upper", "_intercept", "_stderr", "_lag1"))]
     thin = ds[drawn].isel({ydim: slice(stride // 2, None, stride), xdim: slice(stride // 2, None, stride)})
-    return thin.compute(scheduler="threads", num_workers=run.engine.width)
+    return thin.compute(scheduler="threads", num_workers=run.engine.threads)
 
 
 def read_tables(out: Path) -> dict[str, pd.DataFrame]:

@@ -6,13 +6,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nepcube import recipe as recipes
 from nepcube import store
 from nepcube.errors import NepcubeError, RecipeError, StoreError
-from nepcube.execute import Cluster, Engine, RunLock, Settings, make_engine, told
+from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, told
 from nepcube.pipeline import inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
@@ -100,7 +101,8 @@ def _do(
     *,
     again: bool,
 ) -> None:
-    folder = Path(out)
+    # workers of a cluster stand in other folders
+    folder = Path(out).absolute()
     given = Path(recipe) if isinstance(recipe, str | os.PathLike) else None
     if (
         given is not None
@@ -115,13 +117,15 @@ def _do(
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     settings = settle(recipe, options)
+    if recipe.cluster is not None and options.workers is None and options.scheduler is None:
+        settings = replace(settings, cluster=recipe.cluster.model_dump())
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
     try:
-        with RunLock(folder), _engine(client, settings, say) as engine:
+        with RunLock(folder), _engine(client, settings, say, folder) as engine:
             try:
                 _stages(stages, recipe, folder, engine, options, progress, say, again)
             finally:
@@ -173,12 +177,10 @@ def _stages(
         job.ledger.flush()
 
 
-def _engine(client: Any, settings: Settings, say: Callable[[str], None]) -> Any:
+def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path) -> Any:
     if client is not None:
-        from contextlib import nullcontext
-
-        return nullcontext(Cluster(client))
-    return make_engine(settings, say=say)
+        return on_cluster(client, say=say, out=folder)
+    return make_engine(settings, say=say, out=folder)
 
 
 def _require_before(job: Run, stage: str) -> None:

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from nepcube.recipe.clusters import ClusterSection
+
 Year = Annotated[int, Field(ge=1900, le=2200)]
 Driver = Literal["temperature", "precipitation", "radiation"]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -344,6 +346,7 @@ class Recipe(Model):
     classes: Classes = Classes()
     regions: Regions | None = None
     archive: Archive | None = None
+    cluster: ClusterSection | None = None
     blocks: Annotated[int, Field(ge=64, le=8192)] = 1024
 
     _base: Path = PrivateAttr(default_factory=Path)
