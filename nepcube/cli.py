@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nepcube.pipeline import Options
     from nepcube.pipeline.checking import Checked
+    from nepcube.pipeline.planning import Plan
 
 _MOST_FINDINGS = 200
 
@@ -178,6 +179,7 @@ def _tell(checked: Checked) -> None:
             f"plan    {plan.rows * plan.columns / 1e6:.2f} million cells, {plan.blocks} block(s), {plan.years} years, "
             f"{plan.tasks} tasks on {plan.threads} thread(s)\n"
             f"bytes   cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression\n"
+            f"layout  {_layout(plan)}\n"
             f"memory  about {_size(plan.peak_memory)} at the peak",
             markup=False,
         )
@@ -227,6 +229,12 @@ def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
     console.print(table)
     if len(told) > _MOST_FINDINGS:
         console.print(f"... and {len(told) - _MOST_FINDINGS} more", markup=False)
+
+
+def _layout(plan: Plan) -> str:
+    chunk, shard = plan.sides.chunk, plan.sides.shard
+    held = f" in shards of {shard} x {shard}" if shard else ", no shards"
+    return f"chunks of {chunk} x {chunk} cells{held}, about {plan.files} files"
 
 
 def _size(n: float) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,8 @@ TABLES = (
 )  # fmt: skip
 MAPS = {"slope": "nep_slope", "cv": "nep_cv"}
 HIGHLY = 0.01
+# cells of all years that are summed at once
+_SUMMED_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,28 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     """Write the classes of a block and sum everything by region."""
     import xarray as xr
 
+    total: Sums | None = None
+    rows: list[dict[str, NDArray[np.uint8]]] = []
+    for strip in _strips(job):
+        found, coded = _sums(replace(job, window=strip))
+        total = found if total is None else total + found
+        rows.append(coded)
+    if total is None:
+        raise SpecError("aggregate: a block has no row.", "Check `grid.bounds`.")
+    classes = {n: xr.DataArray(np.concatenate([coded[n] for coded in rows])) for n in rows[0]}
+    return total, job.statistics.write(classes, job.window)
+
+
+def _strips(job: Job) -> Iterator[Window]:
+    window, side = job.window, job.cube.inner or job.cube.chunk
+    rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
+    for y in range(window.y0, window.y1, rows):
+        yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
+
+
+def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
+    import xarray as xr
+
     areas = _areas(job)
     tests = {"nep_slope": "nep_slope_pvalue"} | {n: f"{n}_pvalue" for n in job.partials}
     tests = {n: p for n, p in tests.items() if job.statistics.has(n) and job.statistics.has(p)}
@@ -294,7 +318,7 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     for c in job.classes:
         values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
         coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    written = job.statistics.write({n: xr.DataArray(v) for n, v in coded.items()}, job.window)
+    classes = dict(coded)
     for name in job.partials:
         coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
     nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
@@ -316,7 +340,7 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
                 for n, p in tests.items()
             },
         ),
-        written,
+        classes,
     )
 
 

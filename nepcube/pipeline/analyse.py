@@ -244,22 +244,30 @@ def execute_job(job: Job) -> dict[str, dict[str, int]]:
     """Compute and write the chunks of one block; give their checksums by unit."""
     out = {}
     for window in job.chunks:
-        arrays = store.read_block(job.cube.path, job.plan.names, window)
-        ds = _label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
-        rh = _respiration(job, ds, window)
-        if job.plan.barren_is_zero:
-            rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0))
-        # what has no productivity has no balance: respiration is stored where both are known
-        rh = rh.where(ds["npp"].notnull())
-        rh.attrs = spec.CUBE["rh"].attrs()
-        balance = nep.net_ecosystem_productivity(ds["npp"], rh)
-        attrs = ds["npp"].attrs
-        ds = ds.assign(rh=rh, nep=balance)
-        ds["npp"].attrs = attrs
-        sums = job.cube.write({n: ds[n] for n in ("rh", "nep")}, window, step=0)
-        sums |= job.statistics.write(compute_statistics(job.plan, ds).data_vars, window)
-        out[unit_of(window, job.cube.chunk)] = sums
+        with store.pieces_of(job.cube, window) as cube, store.pieces_of(job.statistics, window) as maps:
+            # a chunk of all years at a time, where shards are written too
+            for piece in cube.windows():
+                balances, statistics = _analysed(job, piece)
+                cube.add(balances, piece, step=0)
+                maps.add(statistics, piece)
+            out[unit_of(window, job.cube.chunk)] = cube.write() | maps.write()
     return out
+
+
+def _analysed(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], dict[Any, xr.DataArray]]:
+    arrays = store.read_block(job.cube.path, job.plan.names, window)
+    ds = _label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
+    rh = _respiration(job, ds, window)
+    if job.plan.barren_is_zero:
+        rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0))
+    # what has no productivity has no balance: respiration is stored where both are known
+    rh = rh.where(ds["npp"].notnull())
+    rh.attrs = spec.CUBE["rh"].attrs()
+    balance = nep.net_ecosystem_productivity(ds["npp"], rh)
+    attrs = ds["npp"].attrs
+    ds = ds.assign(rh=rh, nep=balance)
+    ds["npp"].attrs = attrs
+    return {n: ds[n] for n in ("rh", "nep")}, dict(compute_statistics(job.plan, ds).data_vars)
 
 
 def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:

@@ -70,7 +70,7 @@ def check(
             f"{box.left:.6f} {box.bottom:.6f} {box.right:.6f} {box.top:.6f}"
         )
         try:
-            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options)
+            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options, out)
         except NepcubeError as error:
             faults.append(error)
     found: list[inputs.Found] = []

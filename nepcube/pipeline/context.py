@@ -12,7 +12,7 @@ from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube.errors import GridError, RecipeError, StoreError
 from nepcube.grid import Window, target_grid
-from nepcube.store import Ledger, Store, chunk_side
+from nepcube.store import Ledger, Sides, Store, sides_for, sides_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -48,6 +48,8 @@ class Options:
         Cells a side of a unit of work; the recipe's `blocks` when left out.
     fresh : bool
         Remove what is there and start over.
+    sides : Sides, optional
+        How new stores are cut; chosen by the size of the grid when left out. A store that is there stays as it is.
     """
 
     workers: int | None = None
@@ -55,6 +57,7 @@ class Options:
     memory: int | None = None
     block: int | None = None
     fresh: bool = False
+    sides: Sides | None = None
 
 
 @dataclass
@@ -98,7 +101,7 @@ class Run:
         return self.cube.has("npp_flag")
 
     def chunks_of(self, window: Window) -> list[Window]:
-        """Cut a block into the chunks of the stores."""
+        """Cut a block into what is written at once: the chunks of the stores, or their shards."""
         side = self.cube.chunk
         return [
             Window(y, min(y + side, window.y1), x, min(x + side, window.x1))
@@ -108,7 +111,7 @@ class Run:
 
 
 def unit_of(window: Window, side: int, year: int | None = None) -> str:
-    """Name a chunk in the ledger."""
+    """Name a chunk or a shard in the ledger."""
     place = f"{window.y0 // side}/{window.x0 // side}"
     return place if year is None else f"{year}/{place}"
 
@@ -166,20 +169,17 @@ def prepare(
         _remove_results(out)
     ledger = Ledger.open(out)
     require_same_cube(recipe, grid, ledger, out)
-    side = _chunk_there(out) or chunk_side(block)
-    if block % side:
-        raise StoreError(
-            f"blocks: {block} cells would cut the {side}-cell chunks of {out}.", f"Choose a multiple of {side}."
-        )
+    sides, block = cut_of((int(grid.shape[0]), int(grid.shape[1])), block, options.sides, out)
+    inner = sides.chunk if sides.shard else None
     return Run(
         recipe=recipe,
         grid=grid,
         regions=frame,
         out=out,
         block=block,
-        cube=Store(out / "cube.zarr", grid, side),
-        statistics=Store(out / "statistics.zarr", grid, side),
-        climate=Store(out / "climate.zarr", grid, side),
+        cube=Store(out / "cube.zarr", grid, sides.unit, inner),
+        statistics=Store(out / "statistics.zarr", grid, sides.unit, inner),
+        climate=Store(out / "climate.zarr", grid, sides.unit, inner),
         ledger=ledger,
         engine=engine,
         progress=progress,
@@ -207,14 +207,27 @@ def _remove_results(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _chunk_there(out: Path) -> int | None:
+def cut_of(shape: tuple[int, int], block: int, wanted: Sides | None, out: Path | None) -> tuple[Sides, int]:
+    """Give how the stores of an output are cut, and the side of the blocks that go with it.
+
+    What is there stays as it was begun, whatever is wanted.
+
+    Raises
+    ------
+    StoreError
+        Blocks would cut chunks or shards.
+    """
+    sides = (None if out is None else _sides_there(out)) or wanted or sides_for(shape, block)
+    return sides, sides.block(block, str(out or "the stores"))
+
+
+def _sides_there(out: Path) -> Sides | None:
     import json
 
     for name in ("npp", "temperature"):
         file = out / "cube.zarr" / name / "zarr.json"
         if file.exists():
-            side: int = json.loads(file.read_text())["chunk_grid"]["configuration"]["chunk_shape"][-1]
-            return side
+            return sides_of(json.loads(file.read_text()))
     return None
 
 

@@ -1,16 +1,19 @@
 """The only room that writes or opens our Zarr: layout, whole-unit writes, the ledger, the commit, verification."""
 
 from nepcube.store.ending import let_end
-from nepcube.store.layout import Layout, chunk_side
+from nepcube.store.layout import Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
 from nepcube.store.reading import open_cube, open_statistics, open_store
+from nepcube.store.shards import KEPT, pieces_of
 from nepcube.store.writing import Store, is_committed, read_block, read_sample
 
 __all__ = [
+    "KEPT",
     "Layout",
     "Ledger",
     "NativeSeries",
+    "Sides",
     "Store",
     "chunk_side",
     "is_committed",
@@ -18,6 +21,9 @@ __all__ = [
     "open_cube",
     "open_statistics",
     "open_store",
+    "pieces_of",
     "read_block",
     "read_sample",
+    "sides_for",
+    "sides_of",
 ]

@@ -22,6 +22,7 @@ from nepcube import spec
 from nepcube.errors import StoreError
 from nepcube.grid import Window, dims, spatial_coords
 from nepcube.store.layout import TIME_CHUNK, Layout, compressors
+from nepcube.store.shards import write_shards
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,11 +34,15 @@ _EPOCH = np.datetime64("1970-01-01")
 
 @dataclass(frozen=True)
 class Store:
-    """A Zarr store of ours at `path`, on `grid`, in chunks of `chunk` cells a side; light enough to send to workers."""
+    """A Zarr store of ours at `path`, on `grid`; light enough to send to workers.
+
+    `chunk` cells a side are written at once: a chunk, or a shard of chunks of `inner` cells.
+    """
 
     path: Path
     grid: GeoBox
     chunk: int
+    inner: int | None = None
 
     @property
     def committed(self) -> bool:
@@ -87,15 +92,19 @@ class Store:
 
         rows, columns = self.grid.shape
         shape: tuple[int, ...] = (rows, columns)
-        chunks: tuple[int, ...] = (self.chunk, self.chunk)
+        lead: tuple[int, ...] = ()
         names: tuple[str, ...] = dims(self.grid)
         if layout.yearly:
             if steps is None:
                 raise StoreError(f"{layout.name}: no years are given.", "Give the period.")
-            shape, chunks, names = (len(steps), *shape), (1, *chunks), ("time", *names)
+            shape, lead, names = (len(steps), *shape), (1,), ("time", *names)
+        unit = (*lead, self.chunk, self.chunk)
+        chunks = unit if self.inner is None else (*lead, self.inner, self.inner)
+        shards = None if self.inner is None else unit
         if self.has(layout.name):
             array = zarr.open_array(str(self.path), path=layout.name, mode="r+")
-            if array.shape[-2:] != shape[-2:] or array.chunks != chunks or array.dtype != np.dtype(layout.dtype):
+            cut = array.chunks != chunks or array.shards != shards
+            if array.shape[-2:] != shape[-2:] or cut or array.dtype != np.dtype(layout.dtype):
                 raise StoreError(
                     f"{self.path}/{layout.name}: shape {array.shape}, chunks {array.chunks} of {array.dtype} are not "
                     f"those of this run ({shape}, {chunks}, {layout.dtype}).",
@@ -113,6 +122,7 @@ class Store:
             name=layout.name,
             shape=shape,
             chunks=chunks,
+            shards=shards,
             dtype=layout.dtype,
             fill_value=layout.fill,
             compressors=compressors(),
@@ -165,7 +175,7 @@ class Store:
         return {key: crc for key, crc in sums.items() if not key.endswith(_ROOT)}
 
     def write(self, block: Mapping[Any, xr.DataArray], window: Window, *, step: int | None = None) -> dict[str, int]:
-        """Write the variables of one block, whole chunks only.
+        """Write the variables of one block, whole chunks (or shards) only.
 
         Parameters
         ----------
@@ -186,10 +196,12 @@ class Store:
             The window would cut a chunk.
         """
         self._require_whole(window)
+        if self.inner is not None:
+            return write_shards(self, block, window, step)
         sums: dict[str, int] = {}
         ys, xs = window.slices
         for name, variable in block.items():
-            array, noted = self._writable(str(name))
+            array, noted = self.writable(str(name))
             values = np.asarray(variable.values, dtype=array.dtype)
             if array.ndim == 3:
                 first = 0 if step is None else step
@@ -207,7 +219,8 @@ class Store:
             sums |= {key: noted.pop(key) for key in keys}
         return sums
 
-    def _writable(self, name: str) -> tuple[Any, dict[str, int]]:
+    def writable(self, name: str) -> tuple[Any, dict[str, int]]:
+        """Open an array to be written; the checksums of what is written to it appear in the dictionary."""
         return _opened(self.path, name, (self.path / name / _ROOT).stat().st_mtime_ns)
 
     def _require_whole(self, window: Window) -> None:
