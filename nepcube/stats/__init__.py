@@ -1,19 +1,50 @@
 """Statistics over time, one cell for itself: trend, stability, drivers, and classes of the maps they make."""
 
+from nepcube.stats.attribution import attribution, residual_trend
 from nepcube.stats.classes import Histogram, classify, interval_labels, natural_breaks
-from nepcube.stats.drivers import partial_correlation
+from nepcube.stats.drivers import (
+    dominant_driver,
+    multiple_regression,
+    partial_correlation,
+    partial_correlations,
+    ridge_contributions,
+    semi_partial_correlation,
+)
+from nepcube.stats.field import FieldSignificance, false_discovery_rate, field_significance
 from nepcube.stats.stability import coefficient_of_variation, mean
+from nepcube.stats.sufficient import (
+    merge_statistics,
+    partial_from_statistics,
+    sufficient_statistics,
+    trend_from_statistics,
+    variation_from_statistics,
+)
 from nepcube.stats.trend import linear_trend, mann_kendall, theil_sen
 
 __all__ = [
+    "FieldSignificance",
     "Histogram",
+    "attribution",
     "classify",
     "coefficient_of_variation",
+    "dominant_driver",
+    "false_discovery_rate",
+    "field_significance",
     "interval_labels",
     "linear_trend",
     "mann_kendall",
     "mean",
+    "merge_statistics",
+    "multiple_regression",
     "natural_breaks",
     "partial_correlation",
+    "partial_correlations",
+    "partial_from_statistics",
+    "residual_trend",
+    "ridge_contributions",
+    "semi_partial_correlation",
+    "sufficient_statistics",
     "theil_sen",
+    "trend_from_statistics",
+    "variation_from_statistics",
 ]

@@ -65,6 +65,51 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 
 @compiled
+def incomplete_beta(a: float, b: float, x: float, y: float) -> float:
+    """Regularised incomplete beta function I_x(a, b); y is 1 - x."""
+    if y <= 0.0:
+        return 1.0
+    if x <= 0.0:
+        return 0.0
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y))
+    if x < (a + 1.0) / (a + b + 2.0):
+        return front * _beta_fraction(a, b, x) / a
+    return 1.0 - front * _beta_fraction(b, a, y) / b
+
+
+@compiled
+def student(sine: float, rest: float, dof: int) -> float:
+    """Two-sided p-value of Student's t in closed form: t = sqrt(dof) tan(angle), `rest` is the squared cosine.
+
+    Of a correlation r with dof degrees of freedom: sine = |r|, rest = 1 - r^2. The finite sums of Abramowitz and Stegun
+    26.7.3 and 26.7.4 give 1 - p; where that would cancel, the terms that follow (they add to 1 in all) give p itself.
+    """
+    if sine == 0.0:
+        return 1.0
+    body = 0.0
+    term = 1.0
+    u = dof % 2
+    if u == 1:
+        cosine = math.sqrt(rest)
+        body = 2.0 / math.pi * math.atan2(sine, cosine)
+        term = 2.0 / math.pi * cosine
+    total = 0.0
+    while u < dof:
+        total += term
+        term *= rest * (u + 1.0) / (u + 2.0)
+        u += 2
+    body += sine * total
+    if body < 0.99:
+        return 1.0 - body
+    total = 0.0
+    while term > 1e-17 * total * sine * sine:
+        total += term
+        term *= rest * (u + 1.0) / (u + 2.0)
+        u += 2
+    return sine * total
+
+
+@compiled
 def t_pvalue(t: float, dof: float) -> float:
     """Two-sided p-value of Student's t: the regularised incomplete beta function I_x(dof/2, 1/2), x = dof/(dof+t2)."""
     if np.isnan(t) or dof <= 0:
@@ -72,16 +117,10 @@ def t_pvalue(t: float, dof: float) -> float:
     if np.isinf(t):
         return 0.0
     t2 = t * t
-    a = 0.5 * dof
-    b = 0.5
-    x = dof / (dof + t2)
-    y = t2 / (dof + t2)
-    if y == 0.0:
-        return 1.0
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y))
-    if x < (a + 1.0) / (a + b + 2.0):
-        return front * _beta_fraction(a, b, x) / a
-    return 1.0 - front * _beta_fraction(b, a, y) / b
+    # long series take the continued fraction, whose steps do not grow with their length
+    if dof <= 200.0 and dof == math.floor(dof):
+        return student(abs(t) / math.sqrt(dof + t2), dof / (dof + t2), int(dof))
+    return incomplete_beta(0.5 * dof, 0.5, dof / (dof + t2), t2 / (dof + t2))
 
 
 @gufunc("yts", "oooooo", "(n),(n),()->(),(),(),(),(),()")
@@ -200,9 +239,11 @@ def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any)
 
 
 @compiled
-def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[float, float, float]:
-    # (r, p, n), by modified Gram-Schmidt: one control after the other is taken from all that follow. eps is the
-    # relative rounding of the input
+def partial_of(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[float, float, float, float, float]:
+    """Give (r, p, n) and the sums of squares that the controls leave of x and of y, by modified Gram-Schmidt.
+
+    One control after the other is taken from all that follow; `eps` is the relative rounding of the input.
+    """
     k = controls.shape[0]
     size = y.size
     columns = np.empty((k + 2, size), np.float64)
@@ -214,7 +255,7 @@ def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[f
             bad = bad or np.isnan(controls[c, i])
             wild = wild or np.isinf(controls[c, i])
         if wild:
-            return np.nan, np.nan, 0.0
+            return np.nan, np.nan, 0.0, np.nan, np.nan
         if not bad:
             for c in range(k):
                 columns[c, n] = controls[c, i]
@@ -222,10 +263,12 @@ def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[f
             columns[k + 1, n] = y[i]
             n += 1
     if n < least or n == 0:
-        return np.nan, np.nan, 0.0
+        return np.nan, np.nan, 0.0, np.nan, np.nan
     dof = n - 2 - k
     if dof < 1:
-        return np.nan, np.nan, float(n)
+        return np.nan, np.nan, float(n), np.nan, np.nan
+    left_x = 0.0
+    left_y = 0.0
     for c in range(k + 2):
         total = 0.0
         for i in range(n):
@@ -239,7 +282,7 @@ def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[f
             before += columns[c, i] * columns[c, i]
         # a series that varies by rounding alone is constant
         if before <= 1e-24 * m * m * n or before == 0.0:
-            return np.nan, np.nan, float(n)
+            return np.nan, np.nan, float(n), np.nan, np.nan
         # twice is enough (Kahan): the second pass takes away what rounding left of the first
         for _ in range(2):
             for other in range(min(c, k)):
@@ -253,7 +296,8 @@ def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[f
             after += columns[c, i] * columns[c, i]
         # nothing is left of it but rounding: collinear with the controls
         if after <= 1e-12 * before or after <= 4.0 * n * (eps * largest) ** 2:
-            return np.nan, np.nan, float(n)
+            return np.nan, np.nan, float(n), np.nan, np.nan
+        left_x, left_y = left_y, after
         norm = math.sqrt(after)
         for i in range(n):
             columns[c, i] /= norm
@@ -262,16 +306,5 @@ def _partial(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[f
         dot += columns[k, i] * columns[k + 1, i]
     dot = min(1.0, max(-1.0, dot))
     rest = 1.0 - dot * dot
-    return dot, t_pvalue(dot * math.sqrt(dof / rest), float(dof)) if rest > 0.0 else 0.0, float(n)
-
-
-@gufunc("yycs", "ooo", "(n),(n),(k,n),()->(),(),()")
-def partial(y: Any, x: Any, controls: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
-    """Partial correlation of y and x given one control or more."""
-    r[0], pvalue[0], count[0] = _partial(y, x, controls, least, np.finfo(y.dtype).eps)
-
-
-@gufunc("yys", "ooo", "(n),(n),()->(),(),()")
-def correlation(y: Any, x: Any, least: Any, r: Any, pvalue: Any, count: Any) -> None:
-    """Plain correlation: a gufunc has no core dimension of size zero."""
-    r[0], pvalue[0], count[0] = _partial(y, x, np.empty((0, y.size), y.dtype), least, np.finfo(y.dtype).eps)
+    pvalue = t_pvalue(dot * math.sqrt(dof / rest), float(dof)) if rest > 0.0 else 0.0
+    return dot, pvalue, float(n), left_x, left_y

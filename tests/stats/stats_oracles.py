@@ -15,6 +15,16 @@ import pingouin
 import pymannkendall
 import scipy.stats
 import statsmodels.api as sm
+from driver_oracles import (
+    benjamini_hochberg,
+    exact_products,
+    regression,
+    restrend,
+    ridge,
+    six_classes,
+    step_up,
+    strongest,
+)
 
 from nepcube import stats
 
@@ -231,6 +241,21 @@ ORACLES = {
     stats.mean: (numpy_mean,),
     stats.coefficient_of_variation: (numpy_cv,),
     stats.partial_correlation: (partial_by_pingouin, partial_by_inverse),
+    stats.partial_correlations: (regression, partial_by_inverse),
+    stats.semi_partial_correlation: (regression,),
+    stats.multiple_regression: (regression,),
+    stats.ridge_contributions: (ridge,),
+    stats.dominant_driver: (strongest,),
+    stats.residual_trend: (restrend,),
+    stats.attribution: (six_classes,),
+    stats.FieldSignificance: (benjamini_hochberg,),
+    stats.field_significance: (benjamini_hochberg, step_up),
+    stats.false_discovery_rate: (benjamini_hochberg,),
+    stats.sufficient_statistics: (exact_products,),
+    stats.merge_statistics: (exact_products,),
+    stats.trend_from_statistics: (linregress,),
+    stats.variation_from_statistics: (numpy_cv,),
+    stats.partial_from_statistics: (partial_by_inverse,),
     stats.natural_breaks: (best_of_all_partitions, dynamic_program, dynamic_program_by_halves),
     stats.Histogram: (whole_histogram, dynamic_program),
     stats.classify: (classes_by_counting,),
