@@ -82,14 +82,14 @@ def _compact(y: Any, x: Any, v: Any, w: Any) -> int:
 
 
 @compiled
-def _variance_of_s(v: Any, n: int, tied_pairs: int) -> float:
+def _variance_of_s(v: Any, n: int, tied_pairs: int, dust: float) -> float:
     # ties corrected (Kendall 1975); each member of a group of m adds (m - 1)(2m + 5)
     ties = 0.0
     if tied_pairs > 0:
         for i in range(n):
             m = 0
             for j in range(n):
-                if v[j] == v[i]:
+                if abs(v[j] - v[i]) <= dust:
                     m += 1
             ties += (m - 1.0) * (2.0 * m + 5.0)
     return (n * (n - 1.0) * (2.0 * n + 5.0) - ties) / 18.0
@@ -114,52 +114,151 @@ def sen(y: Any, x: Any, least: Any, z: Any, slope: Any, lower: Any, upper: Any, 
     count[0] = n
     slope[0] = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
     if n > 2:
-        c = z * math.sqrt(_variance_of_s(v, n, ties))
+        c = z * math.sqrt(_variance_of_s(v, n, ties, 0.0))
         lower[0] = _at_rank(slopes, pairs, (pairs - c) / 2.0 - 1.0)
         upper[0] = _at_rank(slopes, pairs, (pairs + c) / 2.0)
 
 
 @compiled
-def _kendall(v: Any, n: int) -> tuple[float, float, float]:
-    # (tau, p, S)
+def _kendall(v: Any, n: int, dust: float) -> tuple[float, float]:
+    # (S, Var S); what differs by no more than `dust` is tied
     up = 0
     down = 0
     for i in range(n - 1):
         for j in range(i + 1, n):
-            up += v[j] > v[i]
-            down += v[j] < v[i]
-    s = float(up - down)
-    var = _variance_of_s(v, n, n * (n - 1) // 2 - up - down)
-    pairs = 0.5 * n * (n - 1.0)
-    if var <= 0.0:
-        return np.nan, np.nan, s
-    z = 0.0
-    if s > 0:
-        z = (s - 1.0) / math.sqrt(var)
-    elif s < 0:
-        z = (s + 1.0) / math.sqrt(var)
-    return s / pairs, math.erfc(abs(z) / math.sqrt(2.0)), s
+            d = v[j] - v[i]
+            up += d > dust
+            down += d < -dust
+    return float(up - down), _variance_of_s(v, n, n * (n - 1) // 2 - up - down, dust)
 
 
 @compiled
-def _lag1(v: Any, n: int) -> float:
+def _normal_pvalue(s: float, variance: float) -> float:
+    # two-sided, with the correction for continuity
+    if not variance > 0.0:
+        return np.nan
+    return math.erfc(max(abs(s) - 1.0, 0.0) / math.sqrt(2.0 * variance))
+
+
+@compiled
+def _autocorrelations(v: Any, x: Any, n: int, lags: int, out: Any) -> float:
+    # out[k] is that of lag k, of the pairs that are exactly k apart on the axis, so that a gap makes no false pair; the
+    # sum of squares is that of all values, which keeps it within -1 and 1. Gives this sum
     mean = 0.0
     for i in range(n):
         mean += v[i]
     mean /= n
-    top = 0.0
-    bottom = 0.0
+    out[: lags + 1] = 0.0
     for i in range(n):
-        d = v[i] - mean
-        bottom += d * d
-        if i > 0:
-            top += d * (v[i - 1] - mean)
-    return top / bottom if bottom > 0.0 else np.nan
+        a = v[i] - mean
+        out[0] += a * a
+        for j in range(i + 1, n):
+            apart = x[j] - x[i]
+            if apart > lags:
+                break
+            k = int(apart)
+            if k == apart:
+                out[k] += a * (v[j] - mean)
+    squares = out[0]
+    for k in range(lags + 1):
+        out[k] = out[k] / squares if squares > 0.0 else 0.0
+    return squares
+
+
+@compiled
+def _of_whitened(v: Any, x: Any, n: int, r: float, tilt: float, dust: float, white: Any) -> float:
+    # p of v[i] - r v[i - 1], of neighbouring years alone; -1 where there is none (NaN would warn when it is compared)
+    m = 0
+    for i in range(1, n):
+        if x[i] - x[i - 1] == 1.0:
+            white[m] = v[i] - r * v[i - 1] + tilt * (x[i - 1] - x[0])
+            m += 1
+    if m < 3:
+        return -1.0
+    s, variance = _kendall(white, m, dust)
+    return _normal_pvalue(s, variance) if variance > 0.0 else -1.0
+
+
+@compiled
+def _ranked(v: Any, n: int, dust: float, ranks: Any) -> None:
+    # ranks from 1, tied values share theirs
+    for i in range(n):
+        below = 0.0
+        for j in range(n):
+            d = v[i] - v[j]
+            below += 1.0 if d > dust else (0.5 if d >= -dust else 0.0)
+        ranks[i] = below + 0.5
+
+
+@compiled
+def _inflation(r: Any, n: int, bound: float, of_ranks: bool) -> float:
+    # what significant autocorrelation makes of Var S: Hamed & Rao 1998 eq. 16, or Yue & Wang 2004 eq. 12
+    total = 0.0
+    for k in range(1, n):
+        if abs(r[k]) > bound:
+            if of_ranks:
+                total += (n - k) * (n - k - 1.0) * (n - k - 2.0) * r[k]
+            else:
+                total += (1.0 - k / n) * r[k]
+    return 1.0 + 2.0 * total / (n * (n - 1.0) * (n - 2.0)) if of_ranks else 1.0 + 2.0 * total
+
+
+ORIGINAL, WHITENED, TREND_FREE, THREE, HAMED_RAO, YUE_WANG = range(6)
+
+
+@compiled
+def _serial_pvalue(v: Any, x: Any, n: int, variant: int, s: float, variance: float) -> float:
+    # p of the variants that mind autocorrelation, -1 where there is none; v is spoilt
+    start = v[0]
+    low = 0.0
+    high = 0.0
+    for i in range(n):
+        # what follows does not depend on the level, and is exact at any
+        v[i] -= start
+        low = min(low, v[i])
+        high = max(high, v[i])
+    # differences of the order of rounding are none
+    dust = 1e-12 * (high - low)
+    r = np.empty(n, np.float64)
+    work = np.empty(n, np.float64)
+    white = -1.0
+    if variant in (WHITENED, THREE):
+        _autocorrelations(v, x, n, 1, r)
+        white = _of_whitened(v, x, n, r[1], 0.0, dust, work)
+        if variant == WHITENED:
+            return white
+    pairs = n * (n - 1) // 2
+    slopes = np.empty(pairs, np.float64)
+    _slopes(v, x, n, slopes)
+    b = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
+    free = np.empty(n, np.float64)
+    for i in range(n):
+        free[i] = v[i] - b * (x[i] - x[0])
+    if variant in (TREND_FREE, THREE):
+        squares = _autocorrelations(free, x, n, 1, r)
+        # a straight line leaves rounding alone, which has no autocorrelation
+        r1 = r[1] if squares > n * dust * dust else 0.0
+        # what is taken from the line's own autocorrelation is put back: v[i] - r v[i - 1] + r b t
+        trend_free = _of_whitened(v, x, n, r1, r1 * b, dust, work)
+        if variant == TREND_FREE:
+            return trend_free
+        return max(white, trend_free) if min(white, trend_free) >= 0.0 else -1.0
+    of_ranks = variant == HAMED_RAO
+    if of_ranks:
+        _ranked(free, n, dust, work)
+        squares = _autocorrelations(work, x, n, n - 1, r)
+    else:
+        squares = _autocorrelations(free, x, n, n - 1, r)
+        if squares <= n * dust * dust:
+            return _normal_pvalue(s, variance)
+    # Bartlett's bound of white noise at 5 %
+    inflation = _inflation(r, n, 1.959963984540054 / math.sqrt(n), of_ranks)
+    return _normal_pvalue(s, variance * inflation if inflation > 0.0 else variance)
 
 
 @gufunc("ytss", "ooo", "(n),(n),(),()->(),(),()")
 def kendall(y: Any, x: Any, least: Any, variant: Any, tau: Any, pvalue: Any, count: Any) -> None:
-    """Mann-Kendall; variant 0 is the original, 1 the larger p of pre-whitening and trend-free pre-whitening (3PW)."""
+    """Mann-Kendall in its variants, numbered as above; tau is always that of the values themselves."""
     tau[0] = np.nan
     pvalue[0] = np.nan
     count[0] = 0.0
@@ -170,27 +269,13 @@ def kendall(y: Any, x: Any, least: Any, variant: Any, tau: Any, pvalue: Any, cou
     w = np.empty(n, np.float64)
     _compact(y, x, v, w)
     count[0] = n
-    t, p, _ = _kendall(v, n)
-    tau[0] = t
-    if variant == 0.0 or n < 4 or np.isnan(p):
-        pvalue[0] = p
+    s, variance = _kendall(v, n, 0.0)
+    if not variance > 0.0:
         return
-    r = _lag1(v, n)
-    white = np.empty(n - 1, np.float64)
-    for i in range(n - 1):
-        white[i] = v[i + 1] - r * v[i]
-    _, p_white, _ = _kendall(white, n - 1)
-    pairs = n * (n - 1) // 2
-    slopes = np.empty(pairs, np.float64)
-    _slopes(v, w, n, slopes)
-    b = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
-    free = np.empty(n, np.float64)
-    for i in range(n):
-        free[i] = v[i] - b * (i + 1.0)
-    r = _lag1(free, n)
-    if np.isnan(r):
-        r = 0.0
-    for i in range(n - 1):
-        white[i] = free[i + 1] - r * free[i] + b * (i + 1.0)
-    _, p_free, _ = _kendall(white, n - 1)
-    pvalue[0] = max(p_white, p_free)
+    tau[0] = s / (0.5 * n * (n - 1.0))
+    if variant == ORIGINAL:
+        pvalue[0] = _normal_pvalue(s, variance)
+    elif n > 3:
+        p = _serial_pvalue(v, w, n, int(variant), s, variance)
+        if p >= 0.0:
+            pvalue[0] = p

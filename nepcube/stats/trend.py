@@ -11,7 +11,14 @@ from nepcube.stats._apply import apply, count_attrs, least, per_year, year_index
 if TYPE_CHECKING:
     import xarray as xr
 
-_VARIANTS = {"original": 0.0, "3pw": 1.0}
+_VARIANTS = {
+    "original": 0,
+    "pre-whitened": 1,
+    "trend-free-pre-whitened": 2,
+    "3pw": 3,
+    "hamed-rao": 4,
+    "yue-wang": 5,
+}
 
 
 def linear_trend(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -> xr.Dataset:
@@ -119,9 +126,12 @@ def mann_kendall(
     ----------
     da : xarray.DataArray
         Annual values; missing years are left out.
-    method : {"original", "3pw"}
-        ``original`` supposes independent years. ``3pw`` takes the larger p-value of pre-whitening and of trend-free
-        pre-whitening, which holds its level on autocorrelated series.
+    method : str
+        ``original`` supposes independent years. ``pre-whitened`` tests y[t] - r y[t - 1], with r the lag-1
+        autocorrelation; ``trend-free-pre-whitened`` takes r from what the Theil-Sen slope leaves, and puts the slope
+        back. ``3pw`` takes the larger p-value of these two, and holds its level on autocorrelated series.
+        ``hamed-rao`` and ``yue-wang`` inflate the variance by the autocorrelations, of ranks and of values, that are
+        significant at 5 % after the Theil-Sen slope is taken away.
     dim : str
         The dimension of the years.
     min_years : int, optional
@@ -130,18 +140,31 @@ def mann_kendall(
     Returns
     -------
     xarray.Dataset
-        `tau` (S over the number of pairs), `pvalue` (two-sided, normal approximation with continuity and tie
-        correction) and `n`. Lazy on dask input.
+        `tau` (S over the number of pairs, of the values themselves whatever the method), `pvalue` (two-sided, normal
+        approximation with continuity and tie correction) and `n`. Lazy on dask input.
 
     Raises
     ------
     SpecError
         The method is not known, or there is no such dimension.
 
+    Notes
+    -----
+    Recommended are ``original``, and ``3pw`` beside it. The rest is here for comparison: on white noise of 20 years
+    ``hamed-rao`` and ``yue-wang`` reject about 9 % at a nominal 5 %, and on AR(1) 0.3 only ``pre-whitened`` and
+    ``3pw`` hold their 5 %.
+
+    Missing years are left out of S. Where autocorrelation counts, only years that are exactly so many steps apart
+    make a pair, and only a year whose predecessor is there is whitened: nothing is drawn across a gap. The sum of
+    squares is that of all values, so gaps pull r towards zero. Fewer than three whitened values give a p-value of
+    NaN. The lags of ``hamed-rao`` and ``yue-wang`` run to n - 1 with n the number of values; where the autocorrelations
+    would make the variance negative, which happens to about 1 % of short series, the original variance stands.
+
     References
     ----------
-    Mann, H. B. 1945. Econometrica 13, 245-259. Kendall, M. G. 1975. Rank Correlation Methods. Collaud Coen, M. et
-    al. 2020. Atmos. Meas. Tech. 13, 6945-6964. Yue, S. et al. 2002. Hydrol. Process. 16, 1807-1829.
+    Mann, H. B. 1945. Econometrica 13, 245-259. Kendall, M. G. 1975. Rank Correlation Methods. Hamed, K. H. & Rao,
+    A. R. 1998. J. Hydrol. 204, 182-196. Yue, S. et al. 2002. Hydrol. Process. 16, 1807-1829. Yue, S. & Wang, C. 2004.
+    Water Resour. Manag. 18, 201-218. Collaud Coen, M. et al. 2020. Atmos. Meas. Tech. 13, 6945-6964.
     """
     if method not in _VARIANTS:
         raise SpecError(f"{method!r} is not a Mann-Kendall variant.", f"Use one of {', '.join(_VARIANTS)}.")
@@ -158,5 +181,5 @@ def mann_kendall(
         dim,
         outputs,
         vectors=[year_index(da, dim)],
-        scalars=[least(da, dim, min_years), _VARIANTS[method]],
+        scalars=[least(da, dim, min_years), float(_VARIANTS[method])],
     )

@@ -25,6 +25,7 @@ from driver_oracles import (
     step_up,
     strongest,
 )
+from statsmodels.tsa.stattools import acf as acf_of
 
 from nepcube import stats
 
@@ -74,16 +75,71 @@ def theilslopes(y, x, confidence=0.95):
     return {"slope": scipy.stats.theilslopes(v, w).slope, "lower": lower, "upper": upper, "n": n}
 
 
+PYMANNKENDALL = {
+    "original": pymannkendall.original_test,
+    "pre-whitened": pymannkendall.pre_whitening_modification_test,
+    "trend-free-pre-whitened": pymannkendall.trend_free_pre_whitening_modification_test,
+    "hamed-rao": pymannkendall.hamed_rao_modification_test,
+}
+
+
 def mann_kendall(y, method):
-    """pymannkendall; 3PW is the larger p of its two pre-whitenings."""
+    """pymannkendall, for series without gaps; 3PW is the larger p of its two pre-whitenings.
+
+    Its faults, which are not taken over: gaps are closed up, so that years that are none's neighbours are taken for
+    such (while Sen's slope keeps them apart); Hamed-Rao gives NaN where the corrected variance is negative; Yue-Wang
+    sums all lags by default, significant or not, where the sum of an autocorrelation over all lags is -1/2 whatever
+    the series, and so rejects 40 % of white noise (`lag=1` takes the first, significant or not); 1 - cdf has no p
+    below 1e-16.
+    """
     original = pymannkendall.original_test(y)
-    p = original.p
     if method == "3pw":
-        p = max(
-            pymannkendall.pre_whitening_modification_test(y).p,
-            pymannkendall.trend_free_pre_whitening_modification_test(y).p,
-        )
+        p = max(PYMANNKENDALL[m](y).p for m in ("pre-whitened", "trend-free-pre-whitened"))
+    else:
+        with np.errstate(invalid="ignore"):
+            p = PYMANNKENDALL[method](y).p
+        if math.isnan(p):
+            p = original.p
     return {"tau": original.Tau, "pvalue": p, "n": np.isfinite(y).sum()}
+
+
+def mann_kendall_by_years(y, x, method):
+    """Every variant from its paper, on a calendar with gaps: S by pymannkendall, autocorrelations by statsmodels."""
+    series = pd.Series(np.asarray(y, float), np.asarray(x, int)).dropna()
+    series -= series.iloc[0]
+    n = len(series)
+    original = pymannkendall.original_test(series.to_numpy())
+    out = {"tau": original.Tau, "n": n}
+    slope = scipy.stats.theilslopes(series.to_numpy(), series.index.to_numpy()).slope
+    years = range(series.index[0], series.index[-1] + 1)
+    detrended = series - slope * (series.index - series.index[0])
+    # what is equal but for rounding is equal
+    digits = int(9 - math.floor(math.log10(np.ptp(series))))
+
+    def acf(values, lags):
+        with np.errstate(invalid="ignore"):
+            found = acf_of(values.reindex(years), missing="conservative", nlags=max(lags, 1), fft=False)
+        return np.pad(np.nan_to_num(found), (0, lags + 1))[: lags + 1]
+
+    def whitened(values, put_back):
+        calendar = values.reindex(years)
+        white = (calendar - acf(values, 1)[1] * calendar.shift(1) + put_back * np.arange(len(years))).dropna()
+        return pymannkendall.original_test(white.round(digits).to_numpy()).p if len(white) > 2 else math.nan
+
+    if method == "original":
+        return out | {"pvalue": original.p}
+    if method in ("hamed-rao", "yue-wang"):
+        k = np.arange(1, n)
+        r = acf(detrended.round(digits).rank() if method == "hamed-rao" else detrended, n - 1)[1:]
+        r = np.where(np.abs(r) > scipy.stats.norm.ppf(0.975) / math.sqrt(n), r, 0)
+        if method == "hamed-rao":
+            factor = 1 + 2 * ((n - k) * (n - k - 1) * (n - k - 2) * r).sum() / (n * (n - 1) * (n - 2))
+        else:
+            factor = 1 + 2 * ((1 - k / n) * r).sum()
+        z = max(abs(original.s) - 1, 0) / math.sqrt(original.var_s * (factor if factor > 0 else 1))
+        return out | {"pvalue": 2 * scipy.stats.norm.sf(z)}
+    p = {"pre-whitened": whitened(series, 0.0), "trend-free-pre-whitened": whitened(detrended, slope)}
+    return out | {"pvalue": p[method] if method in p else np.maximum(*p.values())}
 
 
 def numpy_mean(y):
@@ -237,7 +293,7 @@ def whole_histogram(values, weights, low, high, bins):
 ORACLES = {
     stats.linear_trend: (linregress, ols),
     stats.theil_sen: (theilslopes,),
-    stats.mann_kendall: (mann_kendall,),
+    stats.mann_kendall: (mann_kendall, mann_kendall_by_years),
     stats.mean: (numpy_mean,),
     stats.coefficient_of_variation: (numpy_cv,),
     stats.partial_correlation: (partial_by_pingouin, partial_by_inverse),
