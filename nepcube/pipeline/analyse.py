@@ -228,15 +228,22 @@ def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
         out["nep_sen_slope_lower"], out["nep_sen_slope_upper"] = sen["lower"], sen["upper"]
     for method in wanted.mann_kendall:
         test = stats.mann_kendall(series, method=method, min_years=least)
-        suffix = "" if method == "original" else f"_{method}"
+        suffix = "" if method == "original" else f"_{method.replace('-', '_')}"
         out["nep_mk_tau"] = test["tau"]
         out[f"nep_mk{suffix}_pvalue"] = test["pvalue"]
     for name in wanted.partial_correlation.of:
+        fit = stats.partial_correlations(ds[name], {d: ds[d] for d in plan.drivers}, min_years=least)
+        what = ds[name].attrs["long_name"]
         for driver in plan.drivers:
-            controls = [ds[d] for d in plan.drivers if d != driver]
-            fit = stats.partial_correlation(ds[name], ds[driver], controls, min_years=least)
-            out[f"{name}_partial_{driver}"] = fit["r"]
-            out[f"{name}_partial_{driver}_pvalue"] = fit["pvalue"]
+            one = fit.sel(driver=driver, drop=True)
+            told = {
+                "long_name": f"partial correlation of {what} with {ds[driver].attrs['long_name']}",
+                "units": "1",
+                "controls": ", ".join(d for d in plan.drivers if d != driver),
+            }
+            tested = {"long_name": "p-value of the partial correlation (t test)", "units": "1"}
+            out[f"{name}_partial_{driver}"] = one["r"].drop_attrs().assign_attrs(told)
+            out[f"{name}_partial_{driver}_pvalue"] = one["pvalue"].drop_attrs().assign_attrs(tested)
     return xr.Dataset({name: var.reset_coords(drop=True) for name, var in out.items()})
 
 

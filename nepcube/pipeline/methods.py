@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     from nepcube.pipeline.context import Run
 
 
+# what a variant of the Mann-Kendall test does beside it, and who made it
+_MANN_KENDALL = {
+    "original": ("", ""),
+    "pre-whitened": ("; of y_t - r y_(t-1), r the lag-1 autocorrelation", "; Kulkarni and von Storch 1995"),
+    "trend-free-pre-whitened": (
+        "; pre-whitened after Sen's slope is taken away, which is put back",
+        "; Yue, S. et al. 2002. Hydrol. Process. 16, 1807-1829.",
+    ),
+    "hamed-rao": (
+        "; variance inflated by significant autocorrelations of ranks",
+        "; Hamed, K. H., Rao, A. R. 1998. J. Hydrol. 204, 182-196.",
+    ),
+    "yue-wang": (
+        "; variance inflated by significant autocorrelations",
+        "; Yue, S., Wang, C. 2004. Water Resour. Manag. 18, 201-218.",
+    ),
+    "3pw": (
+        "; larger p of pre-whitening and trend-free pre-whitening",
+        "; Collaud Coen, M. et al. 2020. Atmos. Meas. Tech. 13, 6945-6964.",
+    ),
+}
+
+
 def formulas(run: Run) -> list[dict[str, str]]:
     """List the formulas that the run used."""
     recipe = run.recipe
@@ -59,9 +82,8 @@ def formulas(run: Run) -> list[dict[str, str]]:
         {
             "name": f"Mann-Kendall test ({method})",
             "formula": "S = sum of sign(y_j - y_i), i < j; normal approximation, ties and continuity corrected"
-            + ("; larger p of pre-whitening and trend-free pre-whitening" if method == "3pw" else ""),
-            "source": "Mann 1945; Kendall 1975"
-            + ("; Collaud Coen, M. et al. 2020. Atmos. Meas. Tech. 13, 6945-6964." if method == "3pw" else ""),
+            + _MANN_KENDALL[method][0],
+            "source": "Mann 1945; Kendall 1975" + _MANN_KENDALL[method][1],
         }
         for method in wanted.mann_kendall
     )

@@ -263,12 +263,15 @@ class Correlation(Model):
         return value
 
 
+MannKendall = Literal["original", "pre-whitened", "trend-free-pre-whitened", "hamed-rao", "yue-wang", "3pw"]
+
+
 class Statistics(Model):
     """What is computed for every cell."""
 
     min_years: Annotated[int, Field(ge=3)] | None = None
     trend: tuple[Literal["ols", "theil-sen"], ...] = ("ols", "theil-sen")
-    mann_kendall: tuple[Literal["original", "3pw"], ...] = ("original", "3pw")
+    mann_kendall: tuple[MannKendall, ...] = ("original", "3pw")
     cv: CV = CV()
     partial_correlation: Correlation = Correlation()
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
