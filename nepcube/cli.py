@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe (YAML).")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="The output folder.")]
+Out = Annotated[str, typer.Option("-o", "--out", help="The output folder, or its URL.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; threads of this one when left out.", min=1)]
 Memory = Annotated[str | None, typer.Option(help="Budget of the process tree, such as 2GiB.")]
 Scheduler = Annotated[str | None, typer.Option(help="An existing Dask scheduler, tcp://host:8786.")]
@@ -152,7 +152,7 @@ def _bytes(text: str) -> int:
 @app.command("check")
 def check_command(
     recipe: RecipeFile,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="An output, to say what is done already.")] = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", help="An output, to say what is done already.")] = None,
     workers: Workers = None,
     memory: Memory = None,
     block: Block = None,
@@ -297,7 +297,7 @@ _stage_command("publish", "Write the maps as cloud-optimised GeoTIFF with a STAC
 
 @app.command("status")
 def status_command(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="An output folder, or its URL.")],
     verify: Annotated[bool, typer.Option("--verify", help="Hold every chunk against its checksum.")] = False,
 ) -> None:
     """Say what is done in an output, by stage and year."""

@@ -16,7 +16,7 @@ from nepcube.errors import NepcubeError, SpecError
 from nepcube.grid import Window, cell_area, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
-from nepcube.pipeline.context import Run, begin, finish, is_done
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -75,18 +75,17 @@ def aggregate(run: Run) -> None:
     begin(run, STAGE)
     added = ["region", "slope_class", "cv_class"]
     run.statistics.remove(added)
-    run.statistics.commit(statistics_attrs(run))
+    commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
     attrs = region_room.label_attrs(run.regions)
     run.statistics.create([store.Layout("region", "int16", attrs, yearly=False)], None)
     blocks = list(windows(run.grid, run.block))
     count = 3 * len(blocks)
-    sums: dict[str, int] = {}
     extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in _mapped(run)}
     step = 0
     for job, (found, written) in run.engine.map(label_job, [_job(run, w) for w in blocks]):
         step += 1
-        sums |= written
+        run.ledger.add_chunks(STAGE, "region", written)
         for name, pair in found.items():
             extremes[name].append(pair)
         run.progress(STAGE, step, count, f"regions {job.window.y0}, {job.window.x0}")
@@ -103,23 +102,23 @@ def aggregate(run: Run) -> None:
     totals: Sums | None = None
     for _, (found_sums, written) in run.engine.map(sum_job, [_job(run, w, classes=classes) for w in blocks]):
         step += 1
-        sums |= written
+        run.ledger.add_chunks(STAGE, "classes", written)
         totals = found_sums if totals is None else totals + found_sums
         run.progress(STAGE, step, count, "sums")
     if totals is None:
         raise SpecError("aggregate: the grid has no block.", "Check `grid.bounds`.")
     for name in _partials(run):
         run.statistics.describe(name, {"breaks": list(_partial_breaks(run))})
-    run.ledger.add(STAGE, "maps", sums)
     run.ledger.flush()
     tables = make_tables(run, totals, classes)
     tables["respiration_bases"] = basis_table(run)
     for name in TABLES:
         if name not in tables:
             # a table of an earlier recipe is none of this run
-            (run.out / "tables" / f"{name}.csv").unlink(missing_ok=True)
-    report_room.write_tables(tables, run.out / "tables")
-    run.statistics.commit(statistics_attrs(run))
+            (run.out / "tables" / f"{name}.csv").delete()
+    with (run.out / "tables").local_folder() as folder:
+        report_room.write_tables(tables, folder)
+    commit(run, run.statistics, statistics_attrs(run))
     finish(run, STAGE)
 
 

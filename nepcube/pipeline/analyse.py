@@ -13,7 +13,7 @@ from nepcube import recipe as recipes
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.climate import write_climate
-from nepcube.pipeline.context import Run, begin, finish, is_done, unit_of
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
 from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
 from nepcube.pipeline.sampling import Sampling, sampling_of
@@ -75,7 +75,7 @@ def analyse(run: Run) -> None:
         run.statistics.remove()
         run.climate.remove()
         run.cube.remove(["rh", "nep", *_fields_before(run), *run.recipe.respiration.fields])
-        run.cube.commit(cube_attrs(run))
+        commit(run, run.cube, cube_attrs(run))
         run.ledger.set_part("analyse-begun", signature)
     _keep_climate(run, plan)
     keep_fields(run, STAGE)
@@ -104,8 +104,8 @@ def analyse(run: Run) -> None:
         write_climate(run, plan.climate)
     else:
         run.climate.remove()
-    run.cube.commit(cube_attrs(run))
-    run.statistics.commit(statistics_attrs(run))
+    commit(run, run.cube, cube_attrs(run))
+    commit(run, run.statistics, statistics_attrs(run))
     finish(run, STAGE)
 
 

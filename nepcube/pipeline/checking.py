@@ -11,6 +11,7 @@ from nepcube.errors import NepcubeError
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Options, grid_of, require_same_cube
 from nepcube.pipeline.planning import Plan, make_plan
+from nepcube.places import Place, place_of
 from nepcube.store import Ledger
 
 
@@ -31,7 +32,10 @@ class Checked:
 
 
 def check(
-    recipe: recipes.Recipe | str | os.PathLike[str], *, out: Path | None = None, options: Options | None = None
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | Place | None = None,
+    options: Options | None = None,
 ) -> Checked:
     """Check a recipe and its files, and plan the run.
 
@@ -39,7 +43,7 @@ def check(
     ----------
     recipe : Recipe or path-like
         A recipe, or the file of one; a fault in the file itself is raised.
-    out : Path, optional
+    out : path-like or str, optional
         The output, to say what is done already.
     options : Options, optional
         How it would be run.
@@ -70,7 +74,7 @@ def check(
             f"{box.left:.6f} {box.bottom:.6f} {box.right:.6f} {box.top:.6f}"
         )
         try:
-            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options, out)
+            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options, None if out is None else place_of(out))
         except NepcubeError as error:
             faults.append(error)
     found: list[inputs.Found] = []
@@ -79,10 +83,12 @@ def check(
         faults += [f.error for f in found if f.error is not None]
     done: list[str] = []
     if out is not None:
-        ledger = Ledger.open(out)
+        place = place_of(out)
+        place.require()
+        ledger = Ledger.open(place)
         try:
             if grid is not None:
-                require_same_cube(recipe, grid, ledger, out)
+                require_same_cube(recipe, grid, ledger, place)
         except NepcubeError as error:
             faults.append(error)
         parts = ledger.parts()

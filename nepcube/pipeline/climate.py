@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import store
 from nepcube.grid import windows
-from nepcube.pipeline.context import Run, unit_of
+from nepcube.pipeline.context import Run, commit, unit_of
 from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
 from nepcube.pipeline.sampling import Climate, sampling_of
 
@@ -27,17 +27,22 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
     run.ledger.add(STAGE, "climate/coordinates", run.climate.create(layouts, None, steps=steps))
     climate = tuple(Climate(s, sampling_of(run, q)) for q, s in series.items())
     done = run.ledger.done(STAGE)
-    todo = [(k, w) for k in range(len(steps)) for w in windows(run.grid, run.block) if _unit(run, k, w) not in done]
+    todo = [
+        (k, w)
+        for k in range(len(steps))
+        for w in windows(run.grid, run.block)
+        if not all(_unit(run, k, c) in done for c in run.chunks_of(w))
+    ]
 
     def jobs() -> Iterator[Job]:
         for k, window in todo:
             yield Job(run.climate, window, tuple(run.chunks_of(window)), k, 0, climate=climate)
 
     for n, (job, sums) in enumerate(run.engine.map(execute_job, jobs()), start=1):
-        run.ledger.add(STAGE, _unit(run, job.step or 0, job.window), sums)
+        run.ledger.add_chunks(STAGE, f"climate/{job.step}", sums)
         run.progress(f"{STAGE}: climate", n, len(todo))
     run.ledger.flush()
-    run.climate.commit(cube_attrs(run))
+    commit(run, run.climate, cube_attrs(run))
 
 
 def _unit(run: Run, step: int, window: Window) -> str:

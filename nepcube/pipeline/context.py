@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube.errors import GridError, RecipeError, StoreError
 from nepcube.grid import Window, target_grid
+from nepcube.places import Place
 from nepcube.store import Ledger, Sides, Store, sides_for, sides_of
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from nepcube.execute import Engine
 
+#: what the ledger calls the metadata of stores, which no stage alone writes
+COMMITS = "commits"
 #: stages whose results are what a run leaves; `publish` is asked for by its own verb
 RUN_STAGES = ("ingest", "analyse", "aggregate", "report")
 
@@ -67,7 +68,7 @@ class Run:
     recipe: recipes.Recipe
     grid: GeoBox
     regions: gpd.GeoDataFrame | None
-    out: Path
+    out: Place
     block: int
     cube: Store
     statistics: Store
@@ -149,7 +150,7 @@ def geographic_bounds(grid: GeoBox) -> tuple[float, float, float, float]:
 
 def prepare(
     recipe: recipes.Recipe,
-    out: Path,
+    out: Place,
     engine: Engine,
     options: Options,
     *,
@@ -187,27 +188,27 @@ def prepare(
     )
 
 
-def _remove_results(out: Path) -> None:
+def _remove_results(out: Place) -> None:
     known = {"cube.zarr", "statistics.zarr", "climate.zarr", "tables", "figures", "published", ".nepcube"}
     files = ("report.html", "recipe.yaml", "provenance.json")
-    ours = (out / ".nepcube" / "ledger").exists() or (out / ".nepcube" / "stages.json").exists()
+    ours = (out / ".nepcube" / "ledger").is_folder() or (out / ".nepcube" / "stages.json").exists()
     if not ours:
-        if any(p.name != ".nepcube" for p in out.iterdir()):
+        if any(name != ".nepcube" for name in out.names()):
             raise StoreError(f"{out}: it holds other files and no run of nepcube.", "Choose another output with -o.")
         return
     # first what vouches for the rest, so that a stop in between leaves nothing that looks whole
-    (out / ".nepcube" / "stages.json").unlink(missing_ok=True)
-    shutil.rmtree(out / ".nepcube" / "ledger", ignore_errors=True)
+    (out / ".nepcube" / "stages.json").delete()
+    (out / ".nepcube" / "ledger").delete_tree()
     for name in ("cube.zarr", "statistics.zarr", "climate.zarr"):
-        (out / name / "zarr.json").unlink(missing_ok=True)
+        (out / name / "zarr.json").delete()
     for name in known - {".nepcube"}:
-        shutil.rmtree(out / name, ignore_errors=True)
-    shutil.rmtree(out / ".nepcube" / "native", ignore_errors=True)
+        (out / name).delete_tree()
+    (out / ".nepcube" / "native").delete_tree()
     for name in files:
-        (out / name).unlink(missing_ok=True)
+        (out / name).delete()
 
 
-def cut_of(shape: tuple[int, int], block: int, wanted: Sides | None, out: Path | None) -> tuple[Sides, int]:
+def cut_of(shape: tuple[int, int], block: int, wanted: Sides | None, out: Place | None) -> tuple[Sides, int]:
     """Give how the stores of an output are cut, and the side of the blocks that go with it.
 
     What is there stays as it was begun, whatever is wanted.
@@ -221,13 +222,14 @@ def cut_of(shape: tuple[int, int], block: int, wanted: Sides | None, out: Path |
     return sides, sides.block(block, str(out or "the stores"))
 
 
-def _sides_there(out: Path) -> Sides | None:
+def _sides_there(out: Place) -> Sides | None:
     import json
 
     for name in ("npp", "temperature"):
-        file = out / "cube.zarr" / name / "zarr.json"
-        if file.exists():
-            return sides_of(json.loads(file.read_text()))
+        try:
+            return sides_of(json.loads((out / "cube.zarr" / name / "zarr.json").read_text() or "{}"))
+        except (ValueError, LookupError):
+            continue
     return None
 
 
@@ -236,7 +238,7 @@ def grid_record(grid: GeoBox) -> list[Any]:
     return [str(grid.crs), *(int(n) for n in grid.shape), *(float(v) for v in grid.affine[:6])]
 
 
-def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out: Path) -> None:
+def require_same_cube(recipe: recipes.Recipe, grid: GeoBox, ledger: Ledger, out: Place) -> None:
     """Refuse a recipe whose grid or ingest part is not that of the output; a longer period is the same cube."""
     changed: set[str] = set()
     # what was begun and not finished holds data of its recipe, too
@@ -289,6 +291,13 @@ def is_done(run: Run, stage: str) -> bool:
     return run.ledger.parts().get(stage) == stage_record(run, stage) and all(s.committed for s in stores)
 
 
+def commit(run: Run, target: Store, attrs: dict[str, Any]) -> None:
+    """Commit a store, and keep the checksums of its metadata: what was committed last counts."""
+    run.ledger.flush()
+    run.ledger.add(COMMITS, target.path.name, target.commit(attrs))
+    run.ledger.flush()
+
+
 def begin(run: Run, stage: str) -> None:
     """Take back a stage and those after it, where their recipe changed, before work on it begins."""
     for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
@@ -298,7 +307,7 @@ def begin(run: Run, stage: str) -> None:
 
 def finish(run: Run, stage: str) -> None:
     """Note that a stage is done, and take back the later ones that stood on what was there before."""
-    run.ledger.flush()
+    run.ledger.merge()
     for later in recipes.STAGES[recipes.STAGES.index(stage) + 1 :]:
         run.ledger.set_part(later, None)
     run.ledger.set_part(stage, stage_record(run, stage))

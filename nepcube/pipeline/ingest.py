@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Run, begin, finish, is_done, stage_record, unit_of
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
 from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
 
@@ -59,16 +60,12 @@ def ingest(run: Run) -> None:
     if relief is not None:
         keep_constant(run, store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False), relief[1], STAGE)
     done = run.ledger.done(STAGE)
-    side = run.cube.chunk
     total = sum(1 for _ in windows(run.grid, run.block)) * len(run.years)
     jobs = _jobs(run, sources, done)
     finished = _already(run, done)
     run.progress(STAGE, finished, total)
     for job, sums in run.engine.map(execute_job, jobs):
-        for chunk in job.chunks:
-            place = f"c/{job.step}/{chunk.y0 // side}/{chunk.x0 // side}"
-            mine = {k: v for k, v in sums.items() if k.endswith("/" + place)}
-            run.ledger.add(STAGE, unit_of(chunk, side, job.year), mine)
+        run.ledger.add_chunks(STAGE, str(job.year), sums)
         finished += 1
         run.progress(STAGE, finished, total, str(job.year))
     run.ledger.flush()
@@ -83,8 +80,9 @@ def ingest(run: Run) -> None:
         clipped = native_series(run, quantity, "year").clipped()
         if clipped:
             attrs = {"long_name": f"negative increments of {quantity} that were set to zero", "units": "1"}
-            run.cube.put_series(f"{quantity}_clipped", [clipped[y] for y in run.years], attrs)
-    run.cube.commit(cube_attrs(run))
+            sums = run.cube.put_series(f"{quantity}_clipped", [clipped[y] for y in run.years], attrs)
+            run.ledger.add(STAGE, f"clipped/{quantity}", sums)
+    commit(run, run.cube, cube_attrs(run))
     finish(run, STAGE)
 
 
@@ -153,14 +151,14 @@ def keep_constant(run: Run, layout: store.Layout, field: xr.DataArray, stage: st
     name = layout.name
     run.cube.create([layout], None)
     done = run.ledger.done(stage)
-
-    def unit(window: Window) -> str:
-        return f"{name}/{unit_of(window, run.cube.chunk)}"
-
-    blocks = [w for w in windows(run.grid, run.block) if unit(w) not in done]
+    blocks = [
+        w
+        for w in windows(run.grid, run.block)
+        if not all(f"{name}/{unit_of(c, run.cube.chunk)}" in done for c in run.chunks_of(w))
+    ]
     jobs = (Job(run.cube, w, tuple(run.chunks_of(w)), None, 0, constant_on(field, name, run.grid, w)) for w in blocks)
-    for k, (job, sums) in enumerate(run.engine.map(execute_job, jobs), start=1):
-        run.ledger.add(stage, unit(job.window), sums)
+    for k, (_, sums) in enumerate(run.engine.map(execute_job, jobs), start=1):
+        run.ledger.add_chunks(stage, name, sums)
         run.progress(f"{stage}: {name}", k, len(blocks))
     run.ledger.flush()
 
@@ -271,7 +269,7 @@ def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataA
         yield [parts[0].isel(time=slice(start, start + most))]
 
 
-def _already(run: Run, done: set[str]) -> int:
+def _already(run: Run, done: AbstractSet[str]) -> int:
     side = run.cube.chunk
     return sum(
         all(unit_of(c, side, year) in done for c in run.chunks_of(window))
@@ -280,7 +278,7 @@ def _already(run: Run, done: set[str]) -> int:
     )
 
 
-def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: set[str]) -> Iterable[Job]:
+def _jobs(run: Run, sources: dict[str, list[xr.Dataset]], done: AbstractSet[str]) -> Iterable[Job]:
     side = run.cube.chunk
     span = span_of(run.recipe.period)
     climate = tuple(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
 from nepcube.execute import Settings
 from nepcube.grid import target_grid
 from nepcube.pipeline.context import Options, cut_of
+from nepcube.places import Place
 from nepcube.store import KEPT, Sides
 
 # bytes of an interpreter with everything imported and compiled, and of the decoded tiles that are kept
@@ -101,7 +101,7 @@ def _mib(value: int) -> str:
     return f"{-(-value // 2**20)} MiB"
 
 
-def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, out: Path | None = None) -> Plan:
+def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, out: Place | None = None) -> Plan:
     """Work out the figures of a run; what is in `out` already stays cut as it is."""
     rows, columns = shape
     sides, block = cut_of(shape, options.block or recipe.blocks, options.sides, out)

@@ -9,13 +9,13 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nepcube import recipe as recipes
 from nepcube import sources
 from nepcube.pipeline import inputs
 from nepcube.pipeline.fields import field_files
+from nepcube.places import Place
 
 if TYPE_CHECKING:
     from nepcube.pipeline.context import Progress, Run
@@ -38,11 +38,14 @@ def versions() -> dict[str, str]:
     return out
 
 
-def read(out: Path) -> dict[str, Any]:
+def read(out: Place) -> dict[str, Any]:
     """Read the provenance of an output; an empty one where there is none."""
-    file = out / PROVENANCE
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"inputs": [], "stages": {}}
-    return found
+    text = (out / PROVENANCE).read_text()
+    try:
+        found: dict[str, Any] = json.loads(text or "{}")
+    except ValueError:
+        found = {}
+    return {"inputs": [], "stages": {}} | found
 
 
 def note_stage(run: Run, stage: str, seconds: float) -> None:
@@ -52,7 +55,7 @@ def note_stage(run: Run, stage: str, seconds: float) -> None:
     record["versions"] = versions()
     record["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["platform"] = platform.platform()
-    _write(run.out / PROVENANCE, json.dumps(record, indent=1))
+    (run.out / PROVENANCE).write_text(json.dumps(record, indent=1))
 
 
 def changed_inputs(run: Run) -> list[str]:
@@ -119,16 +122,10 @@ def note_inputs(run: Run) -> None:
     replaced = [r for r in before if (r["path"], r["hash"]) not in now]
     record["inputs_replaced"] = [*record.get("inputs_replaced", []), *replaced]
     record["stages"] = {}
-    _write(run.out / PROVENANCE, json.dumps(record, indent=1))
+    (run.out / PROVENANCE).write_text(json.dumps(record, indent=1))
     note_recipe(run)
 
 
 def note_recipe(run: Run) -> None:
     """Write the resolved recipe."""
-    _write(run.out / "recipe.yaml", recipes.dump_recipe(run.recipe))
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
+    (run.out / "recipe.yaml").write_text(recipes.dump_recipe(run.recipe))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nepcube import publish as publish_room
 from nepcube import store
 from nepcube.pipeline.context import Run, begin, finish, geographic_bounds, is_done
@@ -18,18 +20,20 @@ def publish(run: Run) -> None:
     folder = run.out / "published"
     ds = store.open_statistics(run.out, block=run.cube.chunk)
     names = [str(n) for n in ds.data_vars]
-    files = []
+    files: list[Path] = []
     for k, name in enumerate(names):
         run.progress(STAGE, k, len(names) + 1, name)
-        files.append(publish_room.write_cog(ds[name], run.grid, folder / f"{name}.tif"))
+        with folder.local_folder() as here:
+            files.append(publish_room.write_cog(ds[name], run.grid, here / f"{name}.tif"))
     run.progress(STAGE, len(names), len(names) + 1, "STAC")
-    publish_room.write_stac_item(
-        folder / "item.json",
-        name=run.recipe.name,
-        title=run.recipe.title or run.recipe.name,
-        period=run.recipe.period,
-        bounds=geographic_bounds(run.grid),
-        assets=files,
-    )
+    with folder.local_folder() as here:
+        publish_room.write_stac_item(
+            here / "item.json",
+            name=run.recipe.name,
+            title=run.recipe.title or run.recipe.name,
+            period=run.recipe.period,
+            bounds=geographic_bounds(run.grid),
+            assets=files,
+        )
     run.progress(STAGE, len(names) + 1, len(names) + 1, str(folder))
     finish(run, STAGE)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nepcube import recipe as recipes
 from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
+from nepcube.pipeline import provenance
 from nepcube.pipeline.aggregate import TABLES
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
-from nepcube.pipeline.provenance import PROVENANCE
+from nepcube.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ _GENERATED = (
 )
 
 
-def report(run: Run, *, again: bool = False) -> Path:
+def report(run: Run, *, again: bool = False) -> Place:
     """Draw the figures and write the page; give its path."""
     page = run.out / "report.html"
     if is_done(run, STAGE) and page.exists() and not again:
@@ -39,15 +40,23 @@ def report(run: Run, *, again: bool = False) -> Path:
     run.progress(STAGE, 0, 3, "reading")
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
-    figures = report_room.draw_figures(given, run.out / "figures")
-    for name in report_room.FIGURES:
-        if run.out / "figures" / f"{name}.png" not in figures:
-            (run.out / "figures" / f"{name}.png").unlink(missing_ok=True)
-    run.progress(STAGE, 2, 3, "page")
-    report_room.write_page(given, figures, page)
+    # the page is made of the figures and is put after them
+    with run.out.local_folder() as folder:
+        with (run.out / "figures").local_folder() as drawn:
+            figures = report_room.draw_figures(given, drawn)
+            run.progress(STAGE, 2, 3, "page")
+            report_room.write_page(given, figures, folder / page.name)
+        _remove_others(run.out / "figures", figures)
     run.progress(STAGE, 3, 3, str(page))
     finish(run, STAGE)
     return page
+
+
+def _remove_others(folder: Place, figures: list[Path]) -> None:
+    made = {f.name for f in figures}
+    for name in folder.names():
+        if name not in made and name.removesuffix(".png") in report_room.FIGURES:
+            (folder / name).delete()
 
 
 def make_inputs(run: Run) -> report_room.ReportInputs:
@@ -62,7 +71,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         tables=tables,
         regions=run.regions,
         recipe_text=recipes.dump_recipe(recipe),
-        provenance=_provenance(run.out),
+        provenance={"versions": {}, "created": ""} | provenance.read(run.out),
         formulas=formulas(run),
         sources=source_list(run),
         notes=notes(run, tables),
@@ -80,7 +89,7 @@ def _maps(run: Run) -> xr.Dataset:
     return thin.compute(scheduler="threads", num_workers=run.engine.threads)
 
 
-def read_tables(out: Path) -> dict[str, pd.DataFrame]:
+def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     """Read the tables of a run.
 
     Raises
@@ -90,15 +99,8 @@ def read_tables(out: Path) -> dict[str, pd.DataFrame]:
     """
     import pandas as pd
 
-    files = [f for f in sorted((out / "tables").glob("*.csv")) if f.stem in TABLES]
-    if not files:
+    files = {n: out / "tables" / f"{n}.csv" for n in sorted(TABLES)}
+    found = {name: content for name, file in files.items() if (content := file.read()) is not None}
+    if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
-    return {f.stem: pd.read_csv(f) for f in files}
-
-
-def _provenance(out: Path) -> dict[str, Any]:
-    file = out / PROVENANCE
-    if not file.exists():
-        return {"inputs": [], "versions": {}, "stages": {}, "created": ""}
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    return {name: pd.read_csv(io.BytesIO(content)) for name, content in found.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import report
+from nepcube.places import LocalPlace, Place, place_of
 
 _STAGES: dict[str, Callable[[Run], Any]] = {
     "ingest": ingest,
@@ -39,7 +39,7 @@ def run(
     options: Options | None = None,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _: None,
-) -> Path:
+) -> Path | str:
     """Do every stage of a recipe that is not done, and give the path of the report.
 
     Run again, it continues where it was; with a longer period it ingests the new years only.
@@ -48,8 +48,8 @@ def run(
     ----------
     recipe : Recipe or path-like
         A recipe, or the file of one.
-    out : path-like
-        The output folder.
+    out : path-like or str
+        The output folder, or a URL: ``s3://``, ``gs://``, ``az://``, ``file://``.
     client : distributed.Client, optional
         A Dask client whose cluster does the work; threads of this process when left out.
     options : Options, optional
@@ -61,8 +61,8 @@ def run(
 
     Returns
     -------
-    pathlib.Path
-        ``OUT/report.html``.
+    pathlib.Path or str
+        ``OUT/report.html``, as a URL where the output is one.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def run(
         The recipe, the data or the output are at fault.
     """
     _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
-    return Path(out) / "report.html"
+    return (place_of(out) / "report.html").handle
 
 
 def run_stage(
@@ -101,49 +101,66 @@ def _do(
     *,
     again: bool,
 ) -> None:
-    # workers of a cluster stand in other folders
-    folder = Path(out).absolute()
-    given = Path(recipe) if isinstance(recipe, str | os.PathLike) else None
-    if (
-        given is not None
-        and (folder / "recipe.yaml").exists()
-        and given.resolve() == (folder / "recipe.yaml").resolve()
-    ):
-        raise StoreError(
-            f"{given}: the run would write its resolved recipe over it.", "Choose another output folder with -o."
-        )
+    folder = place_of(out)
+    if isinstance(folder, LocalPlace):
+        # workers of a cluster stand in other folders
+        folder = LocalPlace(folder.path.absolute())
+    if isinstance(recipe, str | os.PathLike):
+        _require_other(Path(recipe), folder)
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     settings = settle(recipe, options)
     if recipe.cluster is not None and options.workers is None and options.scheduler is None:
         settings = replace(settings, cluster=recipe.cluster.model_dump())
-    made = not folder.exists()
+    made = _made(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
-    try:
-        with RunLock(folder), _engine(client, settings, say, folder) as engine:
+        with RunLock(folder) as lock:
             try:
-                _stages(stages, recipe, folder, engine, options, progress, say, again)
-            finally:
-                # nothing writes on after the lock is given back
-                store.let_end()
+                seen = folder.path if isinstance(folder, LocalPlace) else None
+                with _engine(client, settings, say, seen) as engine:
+                    try:
+                        _stages(stages, recipe, folder, lock, engine, options, progress, say, again)
+                    finally:
+                        # nothing writes on after the lock is given back
+                        store.let_end()
+            except NepcubeError:
+                # nothing is left of a run that could not begin, and nothing of another run is touched
+                if made and not (folder / "cube.zarr").is_folder():
+                    lock.require()
+                    folder.delete_tree()
+                raise
     except OSError as error:
         raise told(error) from None
-    except NepcubeError:
-        # nothing is left of a run that could not begin
-        if made and not (folder / "cube.zarr").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+
+
+def _require_other(recipe: Path, folder: Place) -> None:
+    ours = folder / "recipe.yaml"
+    if isinstance(ours, LocalPlace) and ours.exists() and recipe.resolve() == ours.path.resolve():
+        raise StoreError(
+            f"{recipe}: the run would write its resolved recipe over it.", "Choose another output folder with -o."
+        )
+
+
+def _made(folder: Place) -> bool:
+    # whether there was nothing before
+    folder.require()
+    if not isinstance(folder, LocalPlace):
+        return not folder.is_folder()
+    if folder.exists() and not folder.is_folder():
+        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
+    made = not folder.exists()
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
+    return made
 
 
 def _stages(
     stages: tuple[str, ...],
     recipe: recipes.Recipe,
-    folder: Path,
+    folder: Place,
+    lock: RunLock,
     engine: Engine,
     options: Options,
     progress: Progress,
@@ -157,6 +174,8 @@ def _stages(
         grid, _ = grid_of(recipe)
         inputs.open_all(recipe, grid)
     job = prepare(recipe, folder, engine, options, progress=progress, say=say)
+    # a run whose lock was taken over ends before it writes down another thing
+    job.ledger.guard = lock.require
     for path in provenance.changed_inputs(job):
         say(f"warning: {path} is not the file that was ingested; years that are done keep what it held before")
     try:
@@ -177,7 +196,7 @@ def _stages(
         job.ledger.flush()
 
 
-def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path) -> Any:
+def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path | None) -> Any:
     if client is not None:
         return on_cluster(client, say=say, out=folder)
     return make_engine(settings, say=say, out=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from nepcube import harmonise, sources, store
 from nepcube.errors import GridError, SourceError
 from nepcube.grid import Window, dims
+from nepcube.places import Place
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +29,7 @@ class Relief:
     """What the correction of temperature for elevation needs: the model's relief, the cells' heights, the rate."""
 
     orography: store.NativeSeries
-    cube: Path
+    cube: Place
     lapse_rate: float
 
 
@@ -41,7 +41,7 @@ class Sampling:
     method: str
     min_fraction: float
     engine: str
-    weights: Path | None
+    weights: Place | None
     relief: Relief | None
 
     def block(

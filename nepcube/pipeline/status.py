@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from nepcube import recipe as recipes
 from nepcube.errors import StoreError
 from nepcube.execute import RunLock
+from nepcube.pipeline.context import COMMITS
+from nepcube.places import Place, place_of
 from nepcube.store import Ledger, is_committed
+
+# the stages that write into each store, first the one that makes it
+_WRITERS = {
+    "cube.zarr": ("ingest", "analyse"),
+    "statistics.zarr": ("analyse", "aggregate"),
+    "climate.zarr": ("analyse",),
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Status:
     `damaged` are (stage, unit, chunk); they were taken back from the ledger, so that the next run makes them again.
     """
 
-    out: Path
+    out: Place
     stages: tuple[tuple[str, bool], ...]
     years: tuple[tuple[str, int], ...]
     blocks: int
@@ -27,7 +35,7 @@ class Status:
     damaged: tuple[tuple[str, str, str], ...]
 
 
-def status(out: Path, *, verify: bool = False) -> Status:
+def status(out: str | os.PathLike[str] | Place, *, verify: bool = False) -> Status:
     """Say what is done in an output; with `verify`, hold every chunk against its checksum.
 
     Raises
@@ -35,40 +43,54 @@ def status(out: Path, *, verify: bool = False) -> Status:
     StoreError
         There is no output of nepcube.
     """
-    if not (out / ".nepcube").is_dir():
+    out = place_of(out)
+    out.require()
+    if not (out / ".nepcube").is_folder():
         raise StoreError(f"{out}: this is no output of nepcube.", "Name the folder that was given to `run` with -o.")
-    ledger = Ledger.open(out)
-    parts = ledger.parts()
     damaged: tuple[tuple[str, str, str], ...] = ()
     if verify:
-        with RunLock(out):
-            ledger, damaged = _verified(out)
-        parts = ledger.parts()
-    years = Counter(_years(ledger))
-    stores = ("cube.zarr", "statistics.zarr", *(["climate.zarr"] if (out / "climate.zarr").is_dir() else []))
+        with RunLock(out) as lock:
+            damaged = take_back_damage(out, lock)
+    ledger = Ledger.open(out)
+    parts = ledger.parts()
+    years = {prefix: n for prefix, n in ledger.done("ingest").count().items() if prefix.isdigit()}
+    stores = ("cube.zarr", "statistics.zarr", *(["climate.zarr"] if (out / "climate.zarr").is_folder() else []))
     return Status(
         out,
         tuple((s, s in parts) for s in recipes.STAGES),
         tuple(sorted(years.items())),
-        len([unit for unit in ledger.done("analyse") if unit[:1].isdigit()]),
+        ledger.done("analyse").count().get("", 0),
         tuple((name, is_committed(out / name)) for name in stores),
         damaged,
     )
 
 
-def _years(ledger: Ledger) -> list[str]:
-    return [unit.partition("/")[0] for unit in ledger.done("ingest") if unit[:1].isdigit()]
-
-
-def _verified(out: Path) -> tuple[Ledger, tuple[tuple[str, str, str], ...]]:
+def take_back_damage(out: Place, lock: RunLock) -> tuple[tuple[str, str, str], ...]:
+    """Find what is missing or changed, and take it back from the ledger, with what was computed from it."""
     ledger = Ledger.open(out)
+    ledger.guard = lock.require
     damaged = tuple(ledger.verify(out))
+    for stage, unit, key in damaged:
+        if stage == COMMITS:
+            _take_back_metadata(out, ledger, unit, key)
     # what was computed from a damaged chunk may hold the damage
     places = {unit.partition("/")[2] for stage, unit, _ in damaged if stage == "ingest" and unit[:1].isdigit()}
     if places:
         ledger.drop("analyse", places)
     for stage in {d[0] for d in damaged}:
         ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
-        for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
-            ledger.set_part(later, None)
-    return ledger, damaged
+        if stage != COMMITS:
+            _take_back(ledger, stage)
+    return damaged
+
+
+def _take_back_metadata(out: Place, ledger: Ledger, store: str, key: str) -> None:
+    # what describes an array is made again from the recipe, and its chunks, which have checksums of their own, stay
+    (out / store / "zarr.json").delete()
+    (out / key).delete()
+    _take_back(ledger, _WRITERS[store][0])
+
+
+def _take_back(ledger: Ledger, first: str) -> None:
+    for stage in recipes.STAGES[recipes.STAGES.index(first) :]:
+        ledger.set_part(stage, None)

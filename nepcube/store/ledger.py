@@ -1,94 +1,151 @@
 """What is done: units of work by stage, with the checksums of the chunks they wrote.
 
-Entries are lines of JSON in numbered segments; a segment appears whole (written aside, then renamed), after the data
-that it vouches for. One process writes; any may read.
+Entries are lines of JSON in numbered segments; a segment appears whole, after the data that it vouches for. Units that
+are one chunk of some arrays, which are nearly all, are rows of numbers: a line names the arrays once. At the end of a
+stage the segments become one. One process writes; any may read.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-from nepcube.errors import StoreError
+from nepcube.places import Place, place_of
+from nepcube.store.rows import Stage, Units, encode, read_line, split_chunk
 
 _FLUSH_EVERY = 64
+# units of one segment: until there are so many, the last segment is written again with more
+_SEGMENT = 4096
+_READERS = 8
 
 
 @dataclass
 class Ledger:
     """The ledger below ``OUT/.nepcube``."""
 
-    folder: Path
-    _done: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    _pending: list[dict[str, Any]] = field(default_factory=list)
+    folder: Place
+    #: called before anything is written, to end a run that may not go on
+    guard: Callable[[], None] = lambda: None
+    _done: dict[str, Stage] = field(default_factory=dict)
+    _open: list[dict[str, Any]] = field(default_factory=list)
+    _pending: int = 0
     _next: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, out: Path) -> Ledger:
+    def open(cls, out: str | os.PathLike[str] | Place) -> Ledger:
         """Read the ledger of an output; an absent one is empty."""
-        ledger = cls(Path(out) / ".nepcube")
-        for segment in sorted((ledger.folder / "ledger").glob("*.jsonl")):
-            ledger._next = int(segment.stem) + 1
-            for line in segment.read_text(errors="replace").splitlines():
-                # what cannot be read vouches for nothing: its units are done again
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    ledger._take(json.loads(line))
+        folder = place_of(out) / ".nepcube"
+        for _ in range(10):
+            ledger = cls(folder)
+            if ledger._read():
+                break
         return ledger
 
-    def _take(self, entry: dict[str, Any]) -> None:
-        if "forget" in entry:
-            self._done.pop(entry["forget"], None)
-        else:
-            self._done.setdefault(entry["stage"], {})[entry["unit"]] = entry["sums"]
+    def _read(self) -> bool:
+        # segments that become one meanwhile are read from the start
+        places = [p for p in (self.folder / "ledger").below() if p.name.endswith(".jsonl")]
+        with ThreadPoolExecutor(_READERS) as pool:
+            for place, content in zip(places, pool.map(lambda p: p.read(), places), strict=True):
+                if content is None:
+                    return False
+                self._next = int(place.name.partition(".")[0]) + 1
+                for line in content.decode("utf-8", "replace").splitlines():
+                    # what cannot be read vouches for nothing: its units are done again
+                    for entry in read_line(line):
+                        self._take(entry)
+        return True
 
-    def done(self, stage: str) -> set[str]:
+    def _take(self, entry: dict[str, Any]) -> None:
+        if "start" in entry:
+            self._done.clear()
+        elif "forget" in entry:
+            self._done.pop(entry["forget"], None)
+        elif "drop" in entry:
+            if entry["drop"] in self._done:
+                self._done[entry["drop"]].drop(entry["units"])
+        else:
+            self._done.setdefault(entry["stage"], Stage()).take(entry)
+
+    def done(self, stage: str) -> Units:
         """Give the units of a stage that are done."""
-        return set(self._done.get(stage, {}))
+        return Units(self._done.get(stage, Stage()))
 
     def add(self, stage: str, unit: str, sums: dict[str, int]) -> None:
         """Note a unit whose data are written."""
+        self._add([{"stage": stage, "unit": unit, "sums": sums}])
+
+    def add_chunks(self, stage: str, prefix: str, sums: dict[str, int]) -> None:
+        """Note chunks that are written, each place of the grid as a unit of its own, ``prefix/row/column``."""
+        units: dict[str, dict[str, int]] = {}
+        for key, crc in sums.items():
+            _, place = split_chunk(key)
+            units.setdefault(f"{prefix}/{place}".strip("/"), {})[key] = crc
+        self._add([{"stage": stage, "unit": unit, "sums": mine} for unit, mine in units.items()])
+
+    def _add(self, entries: list[dict[str, Any]]) -> None:
         with self._lock:
-            entry = {"stage": stage, "unit": unit, "sums": sums}
-            self._take(entry)
-            self._pending.append(entry)
-            full = len(self._pending) >= _FLUSH_EVERY
+            for entry in entries:
+                self._take(entry)
+            self._open += entries
+            self._pending += len(entries)
+            full = self._pending >= _FLUSH_EVERY
         if full:
             self.flush()
 
     def forget(self, stage: str) -> None:
         """Take back every unit of a stage."""
-        with self._lock:
-            self._take({"forget": stage})
-            self._pending.append({"forget": stage})
+        self._add([{"forget": stage}])
+        self.flush()
+
+    def drop(self, stage: str, units: Iterable[str]) -> None:
+        """Take some units of a stage back, so that the next run does them again."""
+        self._add([{"drop": stage, "units": sorted(units)}])
         self.flush()
 
     def flush(self) -> None:
-        """Write what is pending as one segment."""
+        """Write what is pending, as a segment or into the last one."""
         with self._lock:
             if not self._pending:
                 return
-            folder = self.folder / "ledger"
-            folder.mkdir(parents=True, exist_ok=True)
-            text = "".join(json.dumps(entry) + "\n" for entry in self._pending)
-            replace(folder / f"{self._next:08d}.jsonl", text)
+            self.guard()
+            self._segment(self._next).write_text("".join(encode(self._open)))
+            self._pending = 0
+            if len(self._open) >= _SEGMENT:
+                self._next += 1
+                self._open = []
+
+    def merge(self) -> None:
+        """Write all that is done as one segment, and remove those before it."""
+        self.flush()
+        with self._lock:
+            self.guard()
+            there = [p for p in (self.folder / "ledger").below() if p.name.endswith(".jsonl")]
+            if len(there) < 2:
+                return
             self._next += 1
-            self._pending.clear()
+            entries = [entry for name, stage in self._done.items() for entry in stage.entries(name)]
+            self._segment(self._next).write_text("".join(['{"start": 1}\n', *encode(entries)]))
+            self._next += 1
+            self._open = []
+            for place in there:
+                place.delete()
+
+    def _segment(self, number: int) -> Place:
+        return self.folder / "ledger" / f"{number:08d}.jsonl"
 
     def parts(self) -> dict[str, Any]:
         """Give the recipe parts that the stages were done with."""
-        file = self.folder / "stages.json"
-        if not file.exists():
-            return {}
+        text = (self.folder / "stages.json").read_text()
         try:
-            found: dict[str, Any] = json.loads(file.read_text())
+            found: dict[str, Any] = json.loads(text or "{}")
         except ValueError:
             return {}
         return found
@@ -97,53 +154,49 @@ class Ledger:
         """Note the recipe part that a stage is done with, or take it back."""
         parts = self.parts()
         if part is None:
-            parts.pop(stage, None)
+            if stage not in parts:
+                return
+            parts.pop(stage)
         else:
             parts[stage] = part
-        self.folder.mkdir(parents=True, exist_ok=True)
-        replace(self.folder / "stages.json", json.dumps(parts, indent=1))
+        self.guard()
+        (self.folder / "stages.json").write_text(json.dumps(parts, indent=1))
 
-    def verify(self, out: Path) -> Iterator[tuple[str, str, str]]:
+    def verify(self, out: str | os.PathLike[str] | Place) -> Iterator[tuple[str, str, str]]:
         """Give (stage, unit, chunk) for each chunk that is missing or whose bytes changed.
 
         A chunk that several units wrote is held against the last of them.
         """
-        last: dict[str, tuple[str, str, int]] = {}
-        for stage, units in self._done.items():
-            for unit, sums in units.items():
-                for key, crc in sums.items():
-                    last[key] = (stage, unit, crc)
-        for key, (stage, unit, crc) in sorted(last.items()):
-            file = out / key
-            if not file.exists() or zlib.crc32(file.read_bytes()) != crc:
-                yield stage, unit, key
+        place = place_of(out)
+        chunks = self._chunks()
 
-    def drop(self, stage: str, units: set[str]) -> None:
-        """Take some units of a stage back, so that the next run does them again."""
-        kept = {u: s for u, s in self._done.get(stage, {}).items() if u not in units}
-        self.forget(stage)
-        for unit, sums in kept.items():
-            self.add(stage, unit, sums)
-        self.flush()
+        def changed(chunk: tuple[str, str, str, int]) -> bool:
+            content = (place / chunk[0]).read()
+            return content is None or zlib.crc32(content) != chunk[3]
 
+        with ThreadPoolExecutor(_READERS) as pool:
+            while part := list(islice(chunks, 64 * _READERS)):
+                for (key, stage, unit, _), bad in zip(part, pool.map(changed, part), strict=True):
+                    if bad:
+                        yield stage, unit, key
 
-def replace(file: Path, text: str) -> None:
-    """Write a small file whole: aside first, then renamed.
-
-    Raises
-    ------
-    StoreError
-        There is no room or no permission.
-    """
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with open(part, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, file)
-    except OSError as error:
-        raise StoreError(
-            f"{file}: cannot be written ({error.strerror}).",
-            "Make room or give permission, and run again: it continues.",
-        ) from None
+    def _chunks(self) -> Iterator[tuple[str, str, str, int]]:
+        # one array after the other; of several units that wrote an array's chunk the last counts
+        single: dict[str, tuple[str, str, int]] = {}
+        owners: dict[str, list[tuple[str, str, Any, int]]] = {}
+        for name, stage in self._done.items():
+            for unit, sums in stage.single.items():
+                single |= {key: (name, unit, crc) for key, crc in sums.items()}
+            for prefix, stem, rows, column in stage.columns():
+                owners.setdefault(stem, []).append((name, prefix, rows, column))
+        for stem in sorted(owners):
+            seen: set[tuple[int, int]] = set()
+            for name, prefix, rows, column in reversed(owners[stem]):
+                for y, x, crc in rows.column(column):
+                    if (y, x) not in seen:
+                        yield f"{stem}/{y}/{x}", name, f"{prefix}/{y}/{x}".removeprefix("/"), crc
+                if len(owners[stem]) > 1:
+                    seen |= set(rows.places())
+        for key in sorted(single):
+            name, unit, crc = single[key]
+            yield key, name, unit, crc

@@ -6,16 +6,16 @@ It lets every block sample what was aggregated once, and is no result: it may be
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nepcube.errors import StoreError
+from nepcube.places import Place, place_of
 from nepcube.store.layout import CHUNK, compressors
-from nepcube.store.ledger import replace
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +28,10 @@ _KEPT_CELLS = 2**18
 class NativeSeries:
     """A (time, latitude, longitude) series in float64 below ``OUT/.nepcube/native``."""
 
-    path: Path
+    path: Place
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", place_of(self.path))
 
     @property
     def exists(self) -> bool:
@@ -44,13 +47,12 @@ class NativeSeries:
         if known is not None:
             stamps = known["time"] + [t for t in stamps if t not in set(known["time"])]
         shape = (len(stamps), *like.shape[-2:])
-        self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / "values" / "zarr.json").exists():
-            zarr.open_array(str(self.path), path="values", mode="r+").resize(shape)
+            zarr.open_array(self.path.zarr(write=True), path="values", mode="r+").resize(shape)
         else:
-            shutil.rmtree(self.path / "values", ignore_errors=True)
+            (self.path / "values").delete_tree()
             zarr.create_array(
-                str(self.path),
+                self.path.zarr(write=True),
                 name="values",
                 shape=shape,
                 chunks=(1, min(CHUNK, shape[1]), min(CHUNK, shape[2])),
@@ -71,13 +73,13 @@ class NativeSeries:
             "time": stamps,
             "clipped": {} if known is None else known["clipped"],
         }
-        replace(self.path / "series.json", json.dumps(meta))
+        (self.path / "series.json").write_text(json.dumps(meta))
 
     def _meta(self) -> dict[str, Any] | None:
-        file = self.path / "series.json"
-        if not file.exists():
+        text = (self.path / "series.json").read_text()
+        if text is None:
             return None
-        found: dict[str, Any] = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(text)
         return found
 
     def write(self, values: Any, times: Any) -> None:
@@ -86,7 +88,7 @@ class NativeSeries:
 
         meta = self._meta() or {"time": []}
         index = [meta["time"].index(str(t)) for t in np.asarray(times, "datetime64[D]")]
-        array = zarr.open_array(str(self.path), path="values", mode="r+", config={"write_empty_chunks": True})
+        array = zarr.open_array(self.path.zarr(write=True), path="values", mode="r+")
         array = array.with_config({"write_empty_chunks": True})
         first = index[0] if index else 0
         if index == list(range(first, first + len(index))):
@@ -99,9 +101,9 @@ class NativeSeries:
         """Note how many values of a year were set to zero."""
         meta = self._meta()
         if meta is None:
-            raise FileNotFoundError(self.path)
+            raise FileNotFoundError(str(self.path))
         meta["clipped"][str(year)] = count
-        replace(self.path / "series.json", json.dumps(meta))
+        (self.path / "series.json").write_text(json.dumps(meta))
 
     def clipped(self) -> dict[int, int]:
         """Give how many values of each year were set to zero, for the years in which they could be."""
@@ -114,9 +116,10 @@ class NativeSeries:
         """
         import xarray as xr
 
-        file = self.path / "series.json"
-        state = file.stat()
-        var = _opened(self.path, state.st_mtime_ns, state.st_size)
+        stamp = (self.path / "series.json").stamp()
+        if stamp is None:
+            raise StoreError(f"{self.path}: the climate that was kept there is gone.", "Run again: it is made again.")
+        var = _opened(self.path, stamp)
         if between is not None:
             first, last = np.searchsorted(var["time"].values, np.array(between, "datetime64[ns]"))
             var = var.isel(time=slice(int(first), int(last)))
@@ -124,7 +127,7 @@ class NativeSeries:
 
 
 @lru_cache(maxsize=16)
-def _opened(path: Path, _changed: int, _size: int) -> xr.DataArray:
+def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     # every block of a stage opens the same series, which does not change meanwhile
     import xarray as xr
     import zarr
@@ -150,10 +153,10 @@ def _opened(path: Path, _changed: int, _size: int) -> xr.DataArray:
                     return self._step(steps[0])[key[1:]][None]
             return self._array.oindex[key]
 
-    meta = json.loads((path / "series.json").read_text())
+    meta = json.loads((path / "series.json").read_text() or "{}")
     times = np.array(meta["time"], "datetime64[ns]")
     ydim, xdim = meta["dims"]
-    data = indexing.LazilyIndexedArray(Values(zarr.open_array(str(path), path="values", mode="r")))
+    data = indexing.LazilyIndexedArray(Values(zarr.open_array(path.zarr(), path="values", mode="r")))
     var = xr.DataArray(
         xr.Variable(("time", ydim, xdim), data, meta["attrs"]),
         {

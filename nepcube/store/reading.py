@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nepcube.errors import StoreError
+from nepcube.places import LocalPlace, Place, place_of
 from nepcube.store.writing import is_committed
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def open_cube(out: str | os.PathLike[str], *, block: int = 1024) -> xr.Dataset:
+def open_cube(out: str | os.PathLike[str] | Place, *, block: int = 1024) -> xr.Dataset:
     """Open the cube of a run.
 
     Parameters
     ----------
-    out : path-like
-        The output folder of a run, or its ``cube.zarr``.
+    out : path-like or str
+        The output folder of a run, or its URL, or the ``cube.zarr`` of it.
     block : int
         Cells a side of a dask chunk; all years are in one chunk, as statistics over time want them.
 
@@ -34,27 +34,29 @@ def open_cube(out: str | os.PathLike[str], *, block: int = 1024) -> xr.Dataset:
     StoreError
         There is no finished cube.
     """
-    return open_store(_below(Path(out), "cube.zarr"), block=block)
+    return open_store(_below(place_of(out), "cube.zarr"), block=block)
 
 
-def open_statistics(out: str | os.PathLike[str], *, block: int = 1024) -> xr.Dataset:
+def open_statistics(out: str | os.PathLike[str] | Place, *, block: int = 1024) -> xr.Dataset:
     """Open the statistics of a run; see `open_cube`."""
-    return open_store(_below(Path(out), "statistics.zarr"), block=block)
+    return open_store(_below(place_of(out), "statistics.zarr"), block=block)
 
 
-def _below(path: Path, name: str) -> Path:
+def _below(path: Place, name: str) -> Place:
     return path if path.name.endswith(".zarr") else path / name
 
 
-def open_store(path: Path, *, block: int = 1024) -> xr.Dataset:
+def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
     """Open one store of ours lazily."""
     import xarray as xr
 
-    if not path.is_dir():
+    path.require()
+    if not path.is_folder():
         raise StoreError(f"{path}: there is no such store.", "Name the output folder of a run.")
     if not is_committed(path):
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
-    ds = xr.open_zarr(path, consolidated=True, chunks=None)
+    store = path.path if isinstance(path, LocalPlace) else path.zarr()
+    ds = xr.open_zarr(store, consolidated=True, chunks=None)
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
     chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
     return chunked

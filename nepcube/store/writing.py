@@ -7,13 +7,14 @@ never share one, and gives the checksum of each chunk for the ledger.
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import uuid
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import StoreError
 from nepcube.grid import Window, dims, spatial_coords
+from nepcube.places import LocalPlace, Place, place_of
 from nepcube.store.layout import TIME_CHUNK, Layout, compressors
 from nepcube.store.shards import write_shards
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _ROOT = "zarr.json"
 _EPOCH = np.datetime64("1970-01-01")
 
+Where = str | os.PathLike[str] | Place
+
 
 @dataclass(frozen=True)
 class Store:
@@ -39,10 +43,15 @@ class Store:
     `chunk` cells a side are written at once: a chunk, or a shard of chunks of `inner` cells.
     """
 
-    path: Path
+    path: Place
     grid: GeoBox
     chunk: int
     inner: int | None = None
+    #: one run's handle: within it a remote array is opened once in each process
+    edition: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", place_of(self.path))
 
     @property
     def committed(self) -> bool:
@@ -54,16 +63,17 @@ class Store:
 
     def uncommit(self) -> None:
         """Take the commit record away, before anything that it vouches for is changed."""
-        (self.path / _ROOT).unlink(missing_ok=True)
+        (self.path / _ROOT).delete()
 
     def remove(self, names: Sequence[str] | None = None) -> None:
         """Remove some arrays, or all of the store."""
         self.uncommit()
         if names is None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self.path.delete_tree()
         else:
             for name in names:
-                shutil.rmtree(self.path / name, ignore_errors=True)
+                (self.path / name).delete_tree()
+        _opened.cache_clear()
 
     def create(
         self, layouts: Sequence[Layout], years: Sequence[int] | None, *, steps: Sequence[Any] | None = None
@@ -76,7 +86,7 @@ class Store:
         `steps`. Existing arrays with time are made longer where it has grown; the committed metadata, which others
         read, stays as it was until the next commit.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        _opened.cache_clear()
         sums: dict[str, int] = {}
         if steps is None and years is not None:
             steps = [(np.datetime64(f"{y}-01-01"), np.datetime64(f"{y + 1}-01-01")) for y in years]
@@ -102,7 +112,7 @@ class Store:
         chunks = unit if self.inner is None else (*lead, self.inner, self.inner)
         shards = None if self.inner is None else unit
         if self.has(layout.name):
-            array = zarr.open_array(str(self.path), path=layout.name, mode="r+")
+            array = zarr.open_array(self.path.zarr(write=True), path=layout.name, mode="r+")
             cut = array.chunks != chunks or array.shards != shards
             if array.shape[-2:] != shape[-2:] or cut or array.dtype != np.dtype(layout.dtype):
                 raise StoreError(
@@ -221,7 +231,10 @@ class Store:
 
     def writable(self, name: str) -> tuple[Any, dict[str, int]]:
         """Open an array to be written; the checksums of what is written to it appear in the dictionary."""
-        return _opened(self.path, name, (self.path / name / _ROOT).stat().st_mtime_ns)
+        # a local array is opened anew when its metadata changed; to ask a remote one each time would cost as much as
+        # the write
+        local = isinstance(self.path, LocalPlace)
+        return _opened(self.path, name, (self.path / name / _ROOT).stamp() if local else self.edition)
 
     def _require_whole(self, window: Window) -> None:
         rows, columns = self.grid.shape
@@ -238,18 +251,23 @@ class Store:
     def describe(self, name: str, attrs: Mapping[str, Any]) -> None:
         """Add attributes to an array (breaks and labels of classes, for example)."""
         file = self.path / name / _ROOT
-        meta = json.loads(file.read_text())
+        meta = json.loads(file.read_text() or "{}")
         meta["attributes"] |= _plain(attrs)
-        _replace(file, json.dumps(meta, indent=2).encode())
+        file.write_text(json.dumps(meta, indent=2))
 
-    def commit(self, attrs: Mapping[str, Any]) -> None:
-        """Write the root metadata, consolidated, in one step: from now on the store opens as finished."""
+    def commit(self, attrs: Mapping[str, Any]) -> dict[str, int]:
+        """Write the root metadata, consolidated, in one step: from now on the store opens as finished.
+
+        Gives the checksums of all metadata, for the ledger.
+        """
         from zarr.core.group import ConsolidatedMetadata, GroupMetadata
         from zarr.core.metadata.v3 import ArrayV3Metadata
 
         arrays: dict[str, Any] = {}
-        for folder in sorted(p for p in self.path.iterdir() if (p / _ROOT).exists()):
-            arrays[folder.name] = ArrayV3Metadata.from_dict(json.loads((folder / _ROOT).read_text()))
+        sums: dict[str, int] = {}
+        for name, content in self._metadata():
+            arrays[name] = ArrayV3Metadata.from_dict(json.loads(content))
+            sums[f"{self.path.name}/{name}/{_ROOT}"] = zlib.crc32(content)
         # plain xarray.open_zarr makes coordinates of what the group's attribute names
         helpers = [name for name in ("spatial_ref", "time_bnds") if name in arrays]
         with warnings.catch_warnings():
@@ -263,18 +281,16 @@ class Store:
             from zarr.core.buffer import default_buffer_prototype
 
             parts = group.to_buffer_dict(default_buffer_prototype())
-        _replace(self.path / _ROOT, parts[_ROOT].to_bytes())
+        root = parts[_ROOT].to_bytes()
+        (self.path / _ROOT).write(root)
+        return sums | {f"{self.path.name}/{_ROOT}": zlib.crc32(root)}
 
-
-def _replace(file: Path, content: bytes) -> None:
-    import os
-
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(part, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(part, file)
+    def _metadata(self) -> Iterator[tuple[str, bytes]]:
+        names = [name for name in self.path.names() if name != _ROOT]
+        with ThreadPoolExecutor(8) as pool:
+            for name, content in zip(names, pool.map(lambda n: (self.path / n / _ROOT).read(), names), strict=True):
+                if content is not None:
+                    yield name, content
 
 
 def _plain(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +307,7 @@ def _plain(attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=128)
-def _opened(path: Path, name: str, _changed: int) -> tuple[Any, dict[str, int]]:
+def _opened(path: Place, name: str, _changed: Hashable) -> tuple[Any, dict[str, int]]:
     # a stage opens an array once, and not for every block; the checksums of what is written to it are taken from the
     # dictionary by the block that wrote it, and no two blocks write one chunk
     import zarr
@@ -301,10 +317,10 @@ def _opened(path: Path, name: str, _changed: int) -> tuple[Any, dict[str, int]]:
     return array.with_config({"write_empty_chunks": True}), sums
 
 
-def _recording(path: Path, sums: dict[str, int]) -> Any:
-    from zarr.storage import LocalStore, WrapperStore
+def _recording(path: Place, sums: dict[str, int]) -> Any:
+    from zarr.storage import WrapperStore
 
-    class Recording(WrapperStore[LocalStore]):
+    class Recording(WrapperStore[Any]):
         """Notes checksums of what is written; the root group, which zarr makes in passing, is left to the commit."""
 
         async def set_if_not_exists(self, key: str, value: Any) -> None:
@@ -320,35 +336,35 @@ def _recording(path: Path, sums: dict[str, int]) -> Any:
         def __enter__(self) -> Recording:
             return self
 
-    return Recording(LocalStore(path))
+    return Recording(path.zarr(write=True))
 
 
-def is_committed(path: Path) -> bool:
+def is_committed(path: Where) -> bool:
     """Tell whether a store has the consolidated root metadata that ends a run."""
     try:
-        return bool(json.loads((path / _ROOT).read_text()).get("consolidated_metadata"))
+        return bool(json.loads((place_of(path) / _ROOT).read_text() or "{}").get("consolidated_metadata"))
     except (OSError, ValueError):
         return False
 
 
-def read_sample(path: Path, names: Sequence[str], stride: int) -> dict[str, Any]:
+def read_sample(path: Where, names: Sequence[str], stride: int) -> dict[str, Any]:
     """Read every `stride`-th cell of some maps, from the middle of the first stride on, a row at a time."""
     import zarr
 
     out: dict[str, Any] = {}
     for name in names:
-        array = zarr.open_array(str(path), path=name, mode="r")
+        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
         rows = range(stride // 2, array.shape[0], stride)
         out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
     return out
 
 
-def read_block(path: Path, names: Sequence[str], window: Window, steps: slice | None = None) -> dict[str, Any]:
+def read_block(path: Where, names: Sequence[str], window: Window, steps: slice | None = None) -> dict[str, Any]:
     """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
     import zarr
 
     out: dict[str, Any] = {}
     for name in names:
-        array = zarr.open_array(str(path), path=name, mode="r")
+        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
         out[name] = array[(steps or slice(None), *window.slices)] if array.ndim == 3 else array[window.slices]
     return out

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,15 +127,15 @@ def block(window, value=1.0, steps=1, dtype=np.float32):
 def test_half_a_chunk_is_refused(small):
     rows, cols = small.grid.shape
     for window in (Window(0, 8, 0, 16), Window(8, 24, 0, 16), Window(0, 16, 0, cols - 1), Window(0, 16, 1, 17)):
-        before = sorted(p for p in small.path.rglob("*"))
+        before = sorted(Path(small.path).rglob("*"))
         with pytest.raises(StoreError, match="cut a chunk"):
             small.write(block(window), window, step=0)
-        assert sorted(p for p in small.path.rglob("*")) == before
+        assert sorted(Path(small.path).rglob("*")) == before
     for window in (Window(0, 16, 0, 16), Window(16, rows, 16, cols), Window(0, 32, 32, cols)):
         sums = small.write(block(window, 2.0), window, step=1)
         assert sums
         for key, crc in sums.items():
-            assert zlib.crc32((small.path.parent / key).read_bytes()) == crc
+            assert zlib.crc32((Path(small.path).parent / key).read_bytes()) == crc
 
 
 def test_empty_chunks_are_written(small):
@@ -268,7 +269,8 @@ def test_what_is_added_is_done_after_the_flush(tmp_path):
     assert len(list((tmp_path / ".nepcube" / "ledger").iterdir())) == 1
 
 
-def test_segments_in_their_order(tmp_path):
+def test_segments_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("nepcube.store.ledger._SEGMENT", 64)
     ledger = Ledger.open(tmp_path)
     for k in range(200):
         ledger.add("s", f"u{k}", {f"k{k}": k})

@@ -1,0 +1,318 @@
+"""A prefix of an object store, through `obstore`: each object is written whole, and what fails is tried again.
+
+An object that is put appears at once or not at all, so that nothing is written aside.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nepcube.errors import NepcubeError, StoreError
+from nepcube.places.place import Place, Seen
+
+SCHEMES = ("s3", "gs", "az", "http", "https")
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION, AWS_ENDPOINT_URL where they are needed; "
+    "AWS_SKIP_SIGNATURE=true for a public bucket)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+# a store that answers again after a minute or two has interrupted nothing
+_RETRIES = 12
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RemotePlace(Place):
+    """A URL."""
+
+    url: str
+
+    def __truediv__(self, name: str) -> RemotePlace:
+        return RemotePlace(f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    @property
+    def parent(self) -> RemotePlace:
+        return RemotePlace(self.url.rpartition("/")[0])
+
+    @property
+    def handle(self) -> str:
+        return self.url
+
+    @property
+    def _at(self) -> tuple[Any, str]:
+        root, key = split(self.url)
+        return open_store(root), key
+
+    def _do(self, what: Callable[[Any, str], T]) -> T | None:
+        # None where there is no such object
+        store, key = self._at
+        try:
+            return what(store, key)
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise told(self.url, error) from None
+            return None
+        except _errors() as error:
+            raise told(self.url, error) from None
+
+    def require(self) -> None:
+        import obstore
+
+        root, key = split(self.url)
+        try:
+            # few tries: what is wrong with a URL or its credentials stays wrong
+            obstore.list_with_delimiter(open_store(root, 5), key)
+        except _errors(FileNotFoundError) as error:
+            raise told(self.url, error) from None
+
+    def exists(self) -> bool:
+        return self.stamp() is not None
+
+    def is_folder(self) -> bool:
+        import obstore
+
+        def first(store: Any, key: str) -> bool:
+            return any(len(part) > 0 for part in obstore.list(store, f"{key}/" if key else None, chunk_size=1))
+
+        return bool(self._do(first))
+
+    def names(self) -> list[str]:
+        import obstore
+
+        found = self._do(lambda store, key: obstore.list_with_delimiter(store, f"{key}/" if key else None))
+        if found is None:
+            return []
+        paths = [*found["common_prefixes"], *(o["path"] for o in found["objects"])]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def files(self) -> Iterator[tuple[str, int, str]]:
+        """Give the URL, the size and the stamp of every object below, however deep."""
+        import obstore
+
+        root, key = split(self.url)
+        found = self._do(lambda store, _: obstore.list(store, f"{key}/" if key else None, chunk_size=1000).collect())
+        for one in found or ():
+            yield f"{root}/{one['path']}", one["size"], one["e_tag"] or str(one["last_modified"])
+
+    def read(self) -> bytes | None:
+        import obstore
+
+        return self._do(lambda store, key: bytes(obstore.get(store, key).bytes()))
+
+    def write(self, content: bytes) -> None:
+        import obstore
+
+        if self._do(lambda store, key: obstore.put(store, key, content, use_multipart=False)) is None:
+            raise _absent(self.url)
+
+    def upload(self, file: Path) -> None:
+        """Put a file of this machine."""
+        import obstore
+
+        if self._do(lambda store, key: obstore.put(store, key, file)) is None:
+            raise _absent(self.url)
+
+    def download(self, file: Path) -> None:
+        """Get an object as a file of this machine, piece by piece."""
+        import obstore
+
+        def get(store: Any, key: str) -> int:
+            written = 0
+            with open(file, "wb") as out:
+                answer = obstore.get(store, key)
+                for part in answer.stream(min_chunk_size=2**23):
+                    written += out.write(part)
+                out.flush()
+                os.fsync(out.fileno())
+            if written != answer.meta["size"]:
+                raise StoreError(f"{self.url}: {written} of {answer.meta['size']} bytes came.", "Run again.")
+            return written
+
+        if self._do(get) is None:
+            raise StoreError(f"{self.url}: there is no such file.", "Check the URL.")
+
+    def head(self) -> tuple[int, str] | None:
+        """Give the size and the stamp of an object; None where there is none."""
+        import obstore
+
+        meta = self._do(obstore.head)
+        return None if meta is None else (meta["size"], meta["e_tag"] or str(meta["last_modified"]))
+
+    def stamp(self) -> Hashable | None:
+        return self.head()
+
+    def look(self) -> Seen | None:
+        import obstore
+
+        def get(store: Any, key: str) -> Seen:
+            answer = obstore.get(store, key)
+            meta = answer.meta
+            return Seen(bytes(answer.bytes()), meta["e_tag"] or "", meta["last_modified"].timestamp())
+
+        return self._do(get)
+
+    def create(self, content: bytes) -> Hashable | None:
+        return self._conditional("create", content)
+
+    def exchange(self, stamp: Hashable, content: bytes) -> Hashable | None:
+        return self._conditional({"e_tag": stamp}, content)
+
+    def _conditional(self, mode: Any, content: bytes) -> Hashable | None:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        store, key = self._at
+        last: Exception | None = None
+        for wait in (0.0, 0.5, 1.0, 2.0, 4.0):
+            time.sleep(wait)
+            try:
+                return obstore.put(store, key, content, mode=mode)["e_tag"]
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise told(self.url, error) from None
+                return None
+            except (AlreadyExistsError, PreconditionError):
+                last = None
+            except _errors() as error:
+                last = error
+                if told(self.url, error).what != _unanswered(self.url, error).what:
+                    raise told(self.url, error) from None
+            # the answer to a put that was done may have been lost, and the put tried again
+            seen = self.look()
+            if seen is not None and seen.content == content:
+                return seen.stamp
+            if last is None:
+                return None
+        assert last is not None
+        raise told(self.url, last) from None
+
+    def clock(self) -> float:
+        import obstore
+
+        probe = self / f".clock.{uuid.uuid4().hex}"
+        probe.write(b"")
+        meta = probe._do(obstore.head)
+        probe.delete()
+        if meta is None:
+            raise _absent(self.url)
+        when: float = meta["last_modified"].timestamp()
+        return when
+
+    def delete(self) -> None:
+        import obstore
+
+        self._do(obstore.delete)
+
+    def delete_tree(self) -> None:
+        import obstore
+
+        root, _ = split(self.url)
+        keys = [url.removeprefix(f"{root}/") for url, _, _ in self.files()]
+        for start in range(0, len(keys), 1000):
+            part = keys[start : start + 1000]
+            self._do(lambda store, _, part=part: obstore.delete(store, part))  # type: ignore[misc]
+
+    def zarr(self, *, write: bool = False) -> Any:
+        from nepcube.places.stores import PlaceStore
+
+        return PlaceStore(self.url, read_only=not write)
+
+    @contextmanager
+    def local_folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="nepcube-") as made:
+            folder = Path(made)
+            yield folder
+            for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+                (self / file.relative_to(folder).as_posix()).upload(file)
+
+
+def split(url: str) -> tuple[str, str]:
+    """Give the bucket's URL and the key in it; Azure's account is part of the former."""
+    scheme, _, rest = url.partition("://")
+    parts = rest.split("/")
+    first = 2 if scheme == "az" else 1
+    return f"{scheme}://{'/'.join(parts[:first])}", "/".join(parts[first:])
+
+
+@lru_cache(maxsize=64)
+def _opened(url: str, retries: int, _environment: tuple[tuple[str, str], ...]) -> Any:
+    try:
+        from obstore.store import from_url
+    except ImportError:
+        raise StoreError(
+            f"{url}: URLs need the package obstore, which is not installed.", "pip install 'nepcube[cloud]'"
+        ) from None
+    how: dict[str, Any] = {"retry_config": {"max_retries": retries}}
+    try:
+        return from_url(url, **how)
+    except _errors(ValueError) as error:
+        raise told(url, error) from None
+
+
+def open_store(url: str, retries: int = _RETRIES) -> Any:
+    """Give obstore's store of a URL, as the environment says, once for each."""
+    said = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_"))))
+    return _opened(url, retries, said)
+
+
+def _errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    try:
+        from obstore.exceptions import BaseError
+    except ImportError:
+        return others
+    return BaseError, PermissionError, *others
+
+
+def _absent(url: str) -> StoreError:
+    root, _ = split(url)
+    return StoreError(f"{url}: there is no such bucket ({root}).", "Make the bucket, or check the URL.")
+
+
+def _unanswered(url: str, error: BaseException) -> StoreError:
+    text = str(error).partition("\n\nDebug source")[0]
+    found = re.search(r"<Code>(\w+)</Code>", text)
+    reason = found[1] if found else " ".join(text.split())[:160]
+    return StoreError(
+        f"{url}: the store does not answer as it should ({reason}).",
+        "Check the connection and the endpoint, and run again: it continues.",
+    )
+
+
+def told(url: str, error: BaseException) -> NepcubeError:
+    """Turn what an object store answers into an error for the user."""
+    if isinstance(error, NepcubeError):
+        return error
+    text = f"{type(error).__name__} {error}"
+    scheme = url.partition("://")[0]
+    keys = _KEYS.get(scheme, "them")
+    if "NoSuchBucket" in text or "ContainerNotFound" in text or isinstance(error, FileNotFoundError):
+        return _absent(url)
+    if "169.254.169.254" in text or "metadata.google.internal" in text or "MissingToken" in text:
+        return StoreError(f"{url}: no credentials are in the environment.", f"Set {keys}.")
+    wrong = ("Unauthenticated", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401 Unauthorized")
+    if any(word in text for word in wrong):
+        return StoreError(f"{url}: the credentials of the environment are not accepted.", f"Check {keys}.")
+    if "PermissionDenied" in text or "403 Forbidden" in text or isinstance(error, PermissionError):
+        return StoreError(
+            f"{url}: the credentials of the environment give no permission there.",
+            "Ask for permission to list, read, write and delete below it, or choose another URL.",
+        )
+    return _unanswered(url, error)
