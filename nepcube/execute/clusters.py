@@ -184,6 +184,7 @@ def slurm(options: dict[str, Any]) -> Any:
         processes=1,
         memory=options["memory"],
         walltime=options["walltime"],
+        scheduler_options={"dashboard_address": ":0"},
         # the dask settings of workers come with the environment
         job_script_prologue=[
             f"export DASK_{key.upper().replace('.', '__')}={value}" for key, value in _NO_SPILLING.items()
