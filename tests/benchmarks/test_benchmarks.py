@@ -88,3 +88,23 @@ def test_memory_of_ingest(tmp_path):
     rss, pss, largest = (numbers(table["16x"][k])[0] for k in (1, 3, 4))
     assert 50 < pss <= rss
     assert rss <= largest * 1.05
+
+
+def test_layout_of_the_stores(tmp_path):
+    said = benchmark("layout.py", "--archive", tmp_path / "archive", "--work", tmp_path / "work")
+    table = rows(said)
+    # 27 x 73 cells, chunks of 16: 2 x 5 of each of four years, in one chunk of all years the half wide; shards of 64
+    files = {cut: int(table[cut][-1]) for cut in table if cut.startswith("(")}
+    assert files["(1, 16, 16)"] == 40
+    assert files["(4, 8, 8)"] == 40
+    assert files["(1, 16, 16) in shards of (1, 64, 64)"] == 8
+    assert all(numbers(cell.split("; ")[1])[0] == 1 for cell in table["(1, 16, 16)"][:-2])
+    assert "| npp | **blosc zstd 1, bits** |" in said
+    assert table["temperature"][0].endswith("(1.00; 0)")
+    # every way of filling shards writes the same number of them, and all hold what was computed
+    assert [table[way][-1] for way in ("chunks, no shards", "shards, all years held")] == ["512", "32"]
+    assert table["shards, coded chunks in a temporary file"][-1] == "32"
+    assert table["globe"] == ["shards of 4096", "200", "28,000", "6,000", "34,000"]
+    assert numbers(table["years read again"][1]) == [1, 1, 1]
+    assert "nan" not in said.partition("## A year more")[2]
+    assert not (tmp_path / "work").exists()
