@@ -1,4 +1,4 @@
-"""Peak memory and speed of ``nepcube ingest`` and ``analyse`` as the area grows, beside what ``nepcube check`` predicts.
+"""Memory and speed of ``nepcube ingest`` and ``analyse`` as the area grows, beside what ``nepcube check`` predicts.
 
 Years and block size are held fixed. The inputs come from a reader that makes them where they are asked for
 (closed_form.py), so no archive is written. The memory of the process tree is sampled 20 times a second. Each row is
@@ -156,7 +156,7 @@ def recipe_of(work: Path, how: Way, times: int) -> Path:
         "name": f"scale-{times}",
         "period": list(how.world["years"]),
         "grid": {"bounds": [e * step for e in edges], "resolution": "500 m"},
-        "sources": {q: source for q in ("npp", "temperature", "precipitation", "radiation")},
+        "sources": dict.fromkeys(("npp", "temperature", "precipitation", "radiation"), source),
         "respiration": {"basis": how.basis},
     }
     path = work / f"{how.basis}-{'tiny-' if how.tiny else ''}{times}.yaml"
@@ -164,9 +164,7 @@ def recipe_of(work: Path, how: Way, times: int) -> Path:
     return path
 
 
-def measured(
-    work: Path, kept: Kept, how: Way, times: int, stage: str, environment: dict[str, str]
-) -> dict[str, Any]:
+def measured(work: Path, kept: Kept, how: Way, times: int, stage: str, environment: dict[str, str]) -> dict[str, Any]:
     """Give a row, from what is kept or by running it."""
     done = kept.get(how, times, stage)
     if done is not None:

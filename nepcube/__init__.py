@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from nepcube.regions import aggregate, label_regions
     from nepcube.sources import open_source
     from nepcube.stats import (
+        breakpoint_trend,
         classify,
         coefficient_of_variation,
+        hurst_exponent,
         linear_trend,
         mann_kendall,
         natural_breaks,
         partial_correlation,
+        pettitt,
         theil_sen,
+        trend_classes,
     )
     from nepcube.store import open_cube
 
@@ -34,10 +38,12 @@ __all__ = [
     "NepcubeError",
     "__version__",
     "aggregate",
+    "breakpoint_trend",
     "cell_area",
     "classify",
     "coefficient_of_variation",
     "heterotrophic_respiration",
+    "hurst_exponent",
     "label_regions",
     "linear_trend",
     "load_recipe",
@@ -47,22 +53,26 @@ __all__ = [
     "open_cube",
     "open_source",
     "partial_correlation",
+    "pettitt",
     "potential_npp",
     "regrid",
     "run",
     "target_grid",
     "theil_sen",
     "to_annual",
+    "trend_classes",
 ]
 
 # importing nepcube is cheap: a room is opened when something of it is first used
 _ROOMS = {
     "aggregate": "regions",
+    "breakpoint_trend": "stats",
     "cell_area": "grid",
     "classify": "stats",
     "coefficient_of_variation": "stats",
     "heterotrophic_respiration": "nep",
     "label_regions": "regions",
+    "hurst_exponent": "stats",
     "linear_trend": "stats",
     "load_recipe": "recipe",
     "mann_kendall": "stats",
@@ -71,12 +81,14 @@ _ROOMS = {
     "open_cube": "store",
     "open_source": "sources",
     "partial_correlation": "stats",
+    "pettitt": "stats",
     "potential_npp": "nep",
     "regrid": "harmonise",
     "run": "pipeline",
     "target_grid": "grid",
     "theil_sen": "stats",
     "to_annual": "harmonise",
+    "trend_classes": "stats",
 }
 
 

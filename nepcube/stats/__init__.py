@@ -1,6 +1,7 @@
 """Statistics over time, one cell for itself: trend, stability, drivers, and classes of the maps they make."""
 
 from nepcube.stats.attribution import attribution, residual_trend
+from nepcube.stats.breakpoint import breakpoint_trend, pettitt
 from nepcube.stats.classes import Histogram, classify, interval_labels, natural_breaks
 from nepcube.stats.drivers import (
     dominant_driver,
@@ -11,7 +12,7 @@ from nepcube.stats.drivers import (
     semi_partial_correlation,
 )
 from nepcube.stats.field import FieldSignificance, false_discovery_rate, field_significance
-from nepcube.stats.stability import coefficient_of_variation, mean
+from nepcube.stats.stability import coefficient_of_variation, hurst_exponent, mean
 from nepcube.stats.sufficient import (
     merge_statistics,
     partial_from_statistics,
@@ -19,17 +20,19 @@ from nepcube.stats.sufficient import (
     trend_from_statistics,
     variation_from_statistics,
 )
-from nepcube.stats.trend import linear_trend, mann_kendall, theil_sen
+from nepcube.stats.trend import linear_trend, mann_kendall, theil_sen, trend_classes
 
 __all__ = [
     "FieldSignificance",
     "Histogram",
     "attribution",
+    "breakpoint_trend",
     "classify",
     "coefficient_of_variation",
     "dominant_driver",
     "false_discovery_rate",
     "field_significance",
+    "hurst_exponent",
     "interval_labels",
     "linear_trend",
     "mann_kendall",
@@ -40,11 +43,13 @@ __all__ = [
     "partial_correlation",
     "partial_correlations",
     "partial_from_statistics",
+    "pettitt",
     "residual_trend",
     "ridge_contributions",
     "semi_partial_correlation",
     "sufficient_statistics",
     "theil_sen",
+    "trend_classes",
     "trend_from_statistics",
     "variation_from_statistics",
 ]

@@ -66,15 +66,18 @@ def apply(
     vectors: Sequence[NDArray[np.float64]] = (),
     scalars: Sequence[float] = (),
     stacked: Sequence[xr.DataArray] = (),
+    tables: Sequence[NDArray[np.float64]] = (),
 ) -> xr.Dataset:
     """Run a gufunc over the last axis of some arrays.
 
     Parameters
     ----------
     kernel : gufunc
-        Takes the arrays, the stacked arrays, the vectors and the scalars, in this order.
+        Takes the arrays, the stacked arrays, the vectors, the scalars and the tables, in this order.
     arrays : sequence of xarray.DataArray
         On exactly the same coordinates.
+    tables : sequence of array
+        What the kernel looks up, of any shape, the same for all cells.
     outputs : mapping
         Names of the results, with their attributes, in the kernel's order.
     """
@@ -102,7 +105,13 @@ def apply(
         *inputs,
         *vectors,
         *scalars,
-        input_core_dims=[*core, *([[dim]] * len(vectors)), *([[]] * len(scalars))],
+        *tables,
+        input_core_dims=[
+            *core,
+            *([[dim]] * len(vectors)),
+            *([[]] * len(scalars)),
+            *([f"_table{k}_{axis}" for axis in range(table.ndim)] for k, table in enumerate(tables)),
+        ],
         output_core_dims=[[]] * len(outputs),
         dask="parallelized",
         output_dtypes=[wide] * len(outputs),

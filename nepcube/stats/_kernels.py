@@ -238,6 +238,40 @@ def variation(y: Any, least: Any, ddof: Any, min_mean: Any, cv: Any, count: Any)
         cv[0] = math.sqrt(ss / (n - ddof)) / m
 
 
+@gufunc("ytss", "oo", "(n),(n),(),()->(),()")
+def detrended_variation(y: Any, x: Any, least: Any, min_mean: Any, cv: Any, count: Any) -> None:
+    """Standard deviation of what a straight line leaves, n - 2 degrees of freedom, over the mean and with its sign."""
+    cv[0] = np.nan
+    count[0] = 0.0
+    n = usable(y, max(least, 2.0))
+    if n < 0:
+        return
+    mean_y, syy = _mean_and_squares(y, n)
+    count[0] = n
+    if n < 3 or abs(mean_y) < min_mean or mean_y == 0.0:
+        return
+    mean_x = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            mean_x += x[i]
+    mean_x /= n
+    sxx = 0.0
+    sxy = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            sxx += (x[i] - mean_x) * (x[i] - mean_x)
+            sxy += (x[i] - mean_x) * (np.float64(y[i]) - mean_y)
+    rss = 0.0
+    for i in range(y.size):
+        if not np.isnan(y[i]):
+            e = (np.float64(y[i]) - mean_y) - sxy / sxx * (x[i] - mean_x)
+            rss += e * e
+    # a residual that is only rounding is none
+    if rss <= 1e-24 * (syy + mean_y * mean_y * n):
+        rss = 0.0
+    cv[0] = math.sqrt(rss / (n - 2)) / mean_y
+
+
 @compiled
 def partial_of(y: Any, x: Any, controls: Any, least: float, eps: float) -> tuple[float, float, float, float, float]:
     """Give (r, p, n) and the sums of squares that the controls leave of x and of y, by modified Gram-Schmidt.

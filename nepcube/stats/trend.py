@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.stats._apply import apply, count_attrs, least, per_year, year_index
+from nepcube.stats.classes import NO_CLASS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -183,3 +189,75 @@ def mann_kendall(
         vectors=[year_index(da, dim)],
         scalars=[least(da, dim, min_years), float(_VARIANTS[method])],
     )
+
+
+#: brown for less, green for more, as far from the grey middle as the evidence goes (ColorBrewer's BrBG, which
+#: colour-blind eyes tell apart); the first is the slight one
+_LESS = ("#dfc27d", "#bf812d", "#8c510a", "#543005")
+_MORE = ("#80cdc1", "#35978f", "#01665e", "#003c30")
+_NEITHER, _NO_DATA = "#f5f5f5", "#d9d9d9"
+
+
+def trend_classes(slope: xr.DataArray, pvalue: xr.DataArray, *, levels: Sequence[float] = (0.05, 0.01)) -> xr.DataArray:
+    """Put each cell into a class of direction and significance.
+
+    The usual pair is the Theil-Sen slope and a Mann-Kendall p-value. From the lowest class: significant decrease
+    (one class for each level, the strictest first), slight decrease (no level reached), no change (a slope of exactly
+    zero, whatever the p-value), slight increase, significant increase (the strictest last).
+
+    Parameters
+    ----------
+    slope, pvalue : xarray.DataArray
+        Maps on exactly the same coordinates.
+    levels : sequence of float
+        Up to three levels of significance, falling; a p-value below a level reaches it.
+
+    Returns
+    -------
+    xarray.DataArray
+        uint8, 0 for the strictest decrease; 255 where there is no slope, or a slope without a p-value. Names and
+        colours (brown to green, which colour-blind eyes tell apart) in CF flag attributes. Lazy on dask input.
+
+    Raises
+    ------
+    SpecError
+        The levels do not fall, or the maps are not on the same coordinates.
+
+    Notes
+    -----
+    Each cell is tested for itself: of a map without any trend, 5 % reach the level 0.05, in patches where neighbours
+    are alike.
+    """
+    import xarray as xr
+
+    steps = [float(v) for v in levels]
+    falls = all(b < a for a, b in itertools.pairwise(steps))
+    if not 1 <= len(steps) < len(_LESS) or not falls or not all(0 < v < 1 for v in steps):
+        raise SpecError(
+            f"trend classes: the levels {list(levels)} are not one to three that fall between 1 and 0.",
+            "(0.05, 0.01) is usual.",
+        )
+    try:
+        xr.align(slope, pvalue, join="exact", copy=False)
+    except ValueError as error:
+        raise SpecError(
+            f"trend classes: slope and p-value are not on the same coordinates ({error}).",
+            "Make both from the same array.",
+        ) from None
+    k = len(steps)
+
+    def into(b: Any, p: Any) -> Any:
+        # the sum of comparisons with NaN is zero: such cells are told apart at the end
+        reached = sum((np.asarray(p, np.float64) < v).astype(np.int8) for v in steps)
+        index = (k + 1 + np.sign(np.nan_to_num(b)) * (1 + reached)).astype(np.uint8)
+        return np.where(np.isnan(b) | (np.isnan(p) & (b != 0)), np.uint8(NO_CLASS), index)
+
+    out: xr.DataArray = xr.apply_ufunc(into, slope, pvalue, dask="parallelized", output_dtypes=[np.uint8], join="exact")
+    less = [f"significant decrease at {v:g}" for v in reversed(steps)]
+    more = [f"significant increase at {v:g}" for v in steps]
+    names = [*less, "slight decrease", "no change", "slight increase", *more]
+    colors = [*reversed(_LESS[: k + 1]), _NEITHER, *_MORE[: k + 1], _NO_DATA]
+    out.attrs = {"long_name": "direction and significance of the trend", "units": "1"}
+    out.attrs |= spec.flag_attrs(dict(enumerate(names)) | {NO_CLASS: "no data"}, "uint8", colors)
+    out.attrs["levels"] = np.asarray(steps)
+    return out

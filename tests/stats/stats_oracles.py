@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pymannkendall
+import scipy.special
 import scipy.stats
 import statsmodels.api as sm
 from driver_oracles import (
@@ -140,6 +141,129 @@ def mann_kendall_by_years(y, x, method):
         return out | {"pvalue": 2 * scipy.stats.norm.sf(z)}
     p = {"pre-whitened": whitened(series, 0.0), "trend-free-pre-whitened": whitened(detrended, slope)}
     return out | {"pvalue": p[method] if method in p else np.maximum(*p.values())}
+
+
+def classes_by_words(slope, p, levels):
+    """The name of the class of one cell, by the words of the docstring."""
+    if math.isnan(slope):
+        return "no_data"
+    if slope == 0:
+        return "no_change"
+    if math.isnan(p):
+        return "no_data"
+    way = "increase" if slope > 0 else "decrease"
+    reached = [v for v in levels if p < v]
+    return f"significant_{way}_at_{min(reached):g}" if reached else f"slight_{way}"
+
+
+# --- breaks
+
+
+def two_trends(y, x, year, model):
+    """statsmodels with dummies: a hinge, or a step and a slope of its own from the year on; F by `compare_f_test`."""
+    y, x = np.asarray(y, float), np.asarray(x, float)
+    good = np.isfinite(y)
+    v, t = y[good] - y[good][0], x[good] - year
+    after = (t >= 0).astype(float)
+    if model == "joined":
+        full = np.column_stack([np.ones_like(t), np.minimum(t, 0), np.maximum(t, 0)])
+    else:
+        full = np.column_stack([1 - after, (1 - after) * t, after * t, after])
+    fit = sm.OLS(v, full).fit()
+    straight = sm.OLS(v, sm.add_constant(t)).fit()
+    f, p, _ = fit.compare_f_test(straight)
+    return {
+        "slope_before": fit.params[1],
+        "slope_before_pvalue": fit.pvalues[1],
+        "slope_after": fit.params[2],
+        "slope_after_pvalue": fit.pvalues[2],
+        "f": f,
+        "pvalue": p,
+        "n": good.sum(),
+        "year": year,
+        "rss": fit.ssr,
+    }
+
+
+def break_by_trying_all(y, x, model, min_segment):
+    """The year of least squares among all that leave enough values, by numpy.linalg.lstsq."""
+    y, x = np.asarray(y, float), np.asarray(x, float)
+    v, t = y[np.isfinite(y)], x[np.isfinite(y)]
+    found = []
+    # the year in which lines meet belongs to both
+    for i in range(min_segment - (model == "joined"), v.size - min_segment + 1):
+        late = t >= t[i]
+        columns = [np.ones_like(t), t - t[0], np.where(late, t - t[i], 0)] + ([late] if model == "independent" else [])
+        design = np.column_stack(columns).astype(float)
+        rest = v - v[0] - design @ np.linalg.lstsq(design, v - v[0], rcond=None)[0]
+        found.append((rest @ rest, t[i]))
+    return min(found)[1] if found else math.nan
+
+
+def largest_f_of_noise(n, min_segment, model, series, seed):
+    """The largest F of white noise, by projections: other noise, other arithmetic."""
+    noise = np.random.default_rng(seed).normal(size=(series, n))
+    t = np.arange(n, dtype=float)
+
+    def left(columns):
+        q = np.linalg.qr(np.column_stack(columns))[0]
+        return (noise**2).sum(1) - ((noise @ q) ** 2).sum(1)
+
+    straight = left([np.ones(n), t])
+    more = 1 if model == "joined" else 2
+    largest = np.zeros(series)
+    for i in range(min_segment - (model == "joined"), n - min_segment + 1):
+        late = (t >= i).astype(float)
+        rss = left([np.ones(n), t, late * (t - i)] + ([late] if more == 2 else []))
+        largest = np.maximum(largest, (straight - rss) / more / (rss / (n - 2 - more)))
+    return np.sort(largest)
+
+
+def pettitt_by_ranks(y, x):
+    """U_t = t (n + 1) - 2 (sum of the first t ranks), by scipy's ranks, negated to be positive for a rise."""
+    y, x = np.asarray(y, float), np.asarray(x, float)
+    good = np.isfinite(y)
+    n = good.sum()
+    u = np.arange(1, n) * (n + 1) - 2 * np.cumsum(scipy.stats.rankdata(y[good]))[:-1]
+    at = int(np.abs(u).argmax())
+    k = u[at]
+    return {
+        "year": x[good][at + 1] if k else math.nan,
+        "k": k if k else math.nan,
+        "pvalue": min(1.0, 2 * math.exp(-6 * k**2 / (n**3 + n**2))) if k else math.nan,
+        "n": n,
+    }
+
+
+# --- stability
+
+
+def residual_cv(y, x):
+    """Statsmodels: the root of the mean squared residual over the mean."""
+    y, x = np.asarray(y, float), np.asarray(x, float)
+    good = np.isfinite(y)
+    # centred, as the normal equations of a large offset lose the residuals
+    fit = sm.OLS(y[good] - y[good].mean(), sm.add_constant(x[good] - x[good].mean())).fit()
+    return {"cv": math.sqrt(fit.mse_resid) / y[good].mean(), "n": good.sum()}
+
+
+def rescaled_range(y, windows):
+    """R/S of every window without a gap, by numpy, and a line through the logarithms by np.polyfit."""
+    y = np.asarray(y, float)
+    logs = []
+    for w in windows:
+        values = []
+        for first in range(y.size - w + 1):
+            part = y[first : first + w]
+            if np.isfinite(part).all() and np.ptp(part) > 0:
+                sums = np.cumsum(part - part.mean())
+                values.append((max(sums.max(), 0) - min(sums.min(), 0)) / part.std())
+        expected = scipy.special.gamma((w - 1) / 2) / (math.sqrt(math.pi) * scipy.special.gamma(w / 2))
+        expected *= sum(math.sqrt((w - i) / i) for i in range(1, w))
+        if values:
+            logs.append((math.log(w), math.log(np.mean(values) / expected)))
+    hurst = 0.5 + np.polyfit(*np.array(logs).T, 1)[0] if len(logs) > 2 else math.nan
+    return {"hurst": hurst, "n": np.isfinite(y).sum()}
 
 
 def numpy_mean(y):
@@ -295,7 +419,11 @@ ORACLES = {
     stats.theil_sen: (theilslopes,),
     stats.mann_kendall: (mann_kendall, mann_kendall_by_years),
     stats.mean: (numpy_mean,),
-    stats.coefficient_of_variation: (numpy_cv,),
+    stats.trend_classes: (classes_by_words,),
+    stats.breakpoint_trend: (two_trends, break_by_trying_all, largest_f_of_noise),
+    stats.pettitt: (pettitt_by_ranks,),
+    stats.coefficient_of_variation: (numpy_cv, residual_cv),
+    stats.hurst_exponent: (rescaled_range,),
     stats.partial_correlation: (partial_by_pingouin, partial_by_inverse),
     stats.partial_correlations: (regression, partial_by_inverse),
     stats.semi_partial_correlation: (regression,),

@@ -16,8 +16,14 @@ CALLS = {
     "theil_sen": stats.theil_sen,
     "mann_kendall": stats.mann_kendall,
     "mann_kendall_3pw": lambda da, **o: stats.mann_kendall(da, method="3pw", **o),
+    "mann_kendall_hamed_rao": lambda da, **o: stats.mann_kendall(da, method="hamed-rao", **o),
+    "breakpoint_given": lambda da, **o: stats.breakpoint_trend(da, 2011, **o),
+    "breakpoint_sought": stats.breakpoint_trend,
+    "pettitt": stats.pettitt,
     "mean": stats.mean,
     "coefficient_of_variation": stats.coefficient_of_variation,
+    "detrended_variation": lambda da, **o: stats.coefficient_of_variation(da, detrend=True, **o),
+    "hurst_exponent": stats.hurst_exponent,
     "partial_0": lambda da, **o: stats.partial_correlation(da, other(da, 1), **o),
     "partial_2": lambda da, **o: stats.partial_correlation(da, other(da, 1), [other(da, 2), other(da, 3)], **o),
 }
@@ -45,7 +51,7 @@ def same(a, b):
     for name in a:
         assert a[name].dims == b[name].dims
         assert a[name].values.tobytes() == b[name].values.tobytes(), name
-        assert a[name].attrs == b[name].attrs
+        assert xr.testing.assert_identical(a[name].variable, b[name].variable) is None
 
 
 @every

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from stats_factories import cube, loop, series
-from stats_oracles import numpy_cv, numpy_mean
+from stats_factories import YEARS, cube, loop, series
+from stats_oracles import numpy_cv, numpy_mean, rescaled_range, residual_cv
 
 from nepcube import stats
 from nepcube.errors import SpecError
@@ -138,3 +138,155 @@ def test_ddof_that_is_none(ddof):
     with pytest.raises(SpecError) as caught:
         stats.coefficient_of_variation(cube(series(0, 1)), ddof=ddof)
     assert str(caught.value) == f"ddof: {ddof} is neither 0 nor 1.\n0 divides by n, 1 by n - 1."
+
+
+# --- the detrended coefficient of variation
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_detrended_cv_is_statsmodels(gaps):
+    y = series(10, 500, gaps=gaps) - 110
+    found = stats.coefficient_of_variation(cube(y), detrend=True, min_years=3)
+    truth = loop(residual_cv, y.T, x=YEARS)
+    far = np.abs(np.nanmean(y, 0)) >= 1
+    assert 0 < far.sum() < 500
+    assert_allclose(found.cv[far], truth["cv"][far], rtol=1e-11)
+    assert np.isnan(found.cv[~far]).all()
+    assert_array_equal(found.n, truth["n"])
+    assert found.cv.attrs == {
+        "long_name": "coefficient of variation of detrended NEP",
+        "units": "1",
+        "ddof": 2,
+        "min_mean": 1.0,
+    }
+
+
+def test_a_trend_is_no_instability():
+    y = series(11, 100, trend=False)
+    line = 3.0 * np.arange(20)[:, None]
+    a, b = (stats.coefficient_of_variation(cube(v), detrend=True).cv * v.mean(0) for v in (y, y + line))
+    assert_allclose(a, b, rtol=1e-10)
+    straight = stats.coefficient_of_variation(cube(100 + line), detrend=True)
+    assert float(straight.cv[0]) == 0
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_detrending_says_its_ddof_itself(ddof):
+    with pytest.raises(SpecError) as caught:
+        stats.coefficient_of_variation(cube(series(0, 1)), detrend=True, ddof=ddof)
+    assert str(caught.value) == f"ddof: {ddof} with detrend.\nLeave it out: a line takes 2 degrees of freedom."
+
+
+def test_a_tiny_residual_on_a_large_offset():
+    y = 1e6 + np.random.default_rng(12).normal(0, np.sqrt(1e-3), (20, 300))
+    truth = loop(residual_cv, y.T, x=YEARS)
+    assert_allclose(stats.coefficient_of_variation(cube(y), detrend=True).cv, truth["cv"], rtol=1e-7)
+
+
+# --- the Hurst exponent
+
+
+@pytest.mark.parametrize(
+    ("n", "windows"),
+    [
+        (10, [4, 5, 6, 7, 8, 9, 10]),
+        (20, [4, 5, 6, 8, 10, 13, 16, 20]),
+        (41, [4, 6, 8, 11, 15, 21, 29, 41]),
+    ],
+)
+@pytest.mark.parametrize("gaps", [0.0, 0.15])
+def test_hurst_is_numpys(n, windows, gaps):
+    y = series(13, 100, n, gaps=gaps)
+    found = stats.hurst_exponent(cube(y, np.arange(1980, 1980 + n)), min_years=3)
+    truth = loop(rescaled_range, y.T, windows=windows)
+    assert_allclose(found.hurst, truth["hurst"], rtol=1e-11, atol=1e-12)
+    assert_array_equal(found.n, truth["n"])
+    assert_array_equal(found.hurst.attrs["windows"], windows)
+    if gaps and n == 10:
+        # three windows are the least that make a line
+        assert np.isnan(found.hurst).any()
+
+
+def test_hurst_of_ties_and_years_of_rest():
+    y = series(14, 200, ties=True)
+    y[:9, :100] = 5.0  # windows without a spread are left out
+    found = stats.hurst_exponent(cube(y))
+    truth = loop(rescaled_range, y.T, windows=found.hurst.attrs["windows"])
+    assert_allclose(found.hurst, truth["hurst"], rtol=1e-11)
+
+
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([0.5, 2.0, -4.0]), shift=st.integers(-500, 500))
+@settings(max_examples=30, deadline=None)
+def test_hurst_knows_neither_level_nor_scale_nor_direction(seed, scale, shift):
+    y = series(seed, 5)
+    a = stats.hurst_exponent(cube(y)).hurst
+    assert_allclose(stats.hurst_exponent(cube(scale * y + shift)).hurst, a, rtol=1e-9)
+    assert_allclose(stats.hurst_exponent(cube(y[::-1])).hurst, a, rtol=1e-9)
+
+
+def test_what_white_noise_of_twenty_years_gives():
+    said = stats.hurst_exponent(cube(series(0, 1))).hurst.attrs
+    y = np.random.default_rng(2027).normal(size=(20, 20_000))
+    found = stats.hurst_exponent(cube(y)).hurst.values
+    # 20,000 series: the mean to 0.001, the ends of the range to about 0.003, those of the attributes to 0.005
+    assert_allclose(found.mean(), said["white_noise_mean"], atol=0.006)
+    assert_allclose(np.quantile(found, [0.025, 0.975]), said["white_noise_range"], atol=0.02)
+    assert_allclose(found.mean(), 0.485, atol=0.005)
+    assert_allclose(np.quantile(found, [0.025, 0.975]), [0.21, 0.75], atol=0.015)
+    assert said["comment"] == "20 years are few: white noise gives 0.21 to 0.76 in 95 % of cells, 0.49 on average"
+
+
+def test_the_expected_range_is_that_of_noise():
+    # Anis and Lloyd's expectation is exact for independent normal values with n in the standard deviation
+    from nepcube.stats.stability import _windows
+
+    y = np.random.default_rng(15).normal(size=(40_000, 20))
+    for w, expected in zip(*_windows(20), strict=True):
+        part = y[:, : int(w)]
+        sums = np.cumsum(part - part.mean(1, keepdims=True), 1)
+        rs = (np.maximum(sums.max(1), 0) - np.minimum(sums.min(1), 0)) / part.std(1)
+        assert_allclose(rs.mean(), np.exp(expected), rtol=5e-3)
+
+
+def test_a_long_memory_is_found():
+    # noise with an exponent of 0.8 lies above noise without memory, less than it should in twenty years
+    lag = np.abs(np.subtract.outer(np.arange(80), np.arange(80)))
+    root = np.linalg.cholesky(0.5 * ((lag + 1.0) ** 1.6 - 2 * lag**1.6 + np.abs(lag - 1.0) ** 1.6))
+    noise = np.random.default_rng(16).normal(size=(80, 3000))
+    short, long_ = (
+        float(stats.hurst_exponent(cube((root @ noise)[:n], np.arange(1940, 1940 + n))).hurst.mean()) for n in (20, 80)
+    )
+    assert_allclose([short, long_], [0.62, 0.67], atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_persistence_of_series_that_say_nothing(dtype):
+    y = series(17, 7, dtype=dtype)
+    y[:, 0] = np.nan
+    y[4, 1] = np.inf
+    y[3:, 2] = np.nan
+    y[:, 3] = 7.0
+    y[:, 4] = 0.0
+    y[:, 5] = 0.1 + np.where(np.arange(20) % 2, 0, 1e-17)  # rounding alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hurst = stats.hurst_exponent(cube(y), min_years=5)
+        cv = stats.coefficient_of_variation(cube(y), detrend=True, min_years=5, min_mean=0)
+    assert np.isnan(hurst.hurst[:6]).all()
+    assert np.isfinite(hurst.hurst[6])
+    for found in (hurst, cv):
+        assert_array_equal(found.n, [0, 0, 0, 20, 20, 20, 20])
+    assert np.isnan(cv.cv[[0, 1, 2, 4]]).all()
+    assert_array_equal(cv.cv[[3, 5]], [0, 0])
+
+
+def test_hurst_of_float32_is_rounded_once():
+    y = series(18, 500, dtype="f4")
+    found, truth = stats.hurst_exponent(cube(y)).hurst, stats.hurst_exponent(cube(y.astype("f8"))).hurst
+    assert_array_equal(found, truth.astype("f4"))
+
+
+def test_a_period_too_short_for_memory():
+    with pytest.raises(SpecError) as caught:
+        stats.hurst_exponent(cube(series(0, 1, 9)))
+    assert str(caught.value) == "hurst: 9 year(s) tell nothing about memory.\nGive ten or more."

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from stats_factories import NEP, YEARS, cube, loop, series, stamps
-from stats_oracles import linregress, mann_kendall, mann_kendall_by_years, ols, theilslopes
+from stats_oracles import classes_by_words, linregress, mann_kendall, mann_kendall_by_years, ols, theilslopes
 
 from nepcube import stats
 from nepcube.errors import SpecError
+from nepcube.testing import forbid_compute
 
 GAPPY = np.array([2001, 2002, 2004, 2005, 2006, 2007, 2010, 2011, 2012, 2013, 2014, 2016, 2018, 2019, 2020])
 FINITE = st.floats(-1e4, 1e4, allow_nan=False, width=32)
@@ -430,6 +431,87 @@ def test_the_size_of_the_tests():
         assert_allclose(found[method], wanted, atol=1.2, err_msg=method)
     for recommended in ("original", "3pw"):
         assert found[recommended][0] < 7.0
+
+
+# --- classes of direction and significance
+
+
+@pytest.mark.parametrize("levels", [(0.05, 0.01), (0.1,), (0.1, 0.05, 0.001)])
+def test_classes_by_words(levels):
+    rng = np.random.default_rng(20)
+    slope = rng.choice([-0.5, 0.0, -0.0, 1e-9, 2.0, np.nan], 600)
+    p = rng.choice([0.0, 0.0009, 0.001, 0.01, 0.0099, 0.05, 0.049, 0.1, 0.3, 1.0, np.nan], 600)
+    found = stats.trend_classes(*(xr.DataArray(v, dims="cell") for v in (slope, p)), levels=levels)
+    words = dict(zip(found.attrs["flag_values"].tolist(), found.attrs["flag_meanings"].split(), strict=True))
+    assert [words[c] for c in found.values.tolist()] == [
+        classes_by_words(b, q, levels) for b, q in zip(slope, p, strict=True)
+    ]
+    assert found.dtype == np.uint8
+    assert len(found.attrs["flag_colors"].split()) == len(set(found.attrs["flag_colors"].split())) == len(words)
+    assert_array_equal(found.attrs["levels"], levels)
+
+
+def test_classes_of_the_usual_pair():
+    y = series(21, 400, gaps=0.05, ties=True).reshape(20, 20, 20)
+    y[:, 0, 0] = 5.0
+    y[:, 0, 1] = np.nan
+    da = cube(y).chunk(latitude=7)
+    slope, p = stats.theil_sen(da, min_years=10).slope, stats.mann_kendall(da, min_years=10).pvalue
+    with forbid_compute():
+        lazy = stats.trend_classes(slope, p)
+    found = lazy.compute()
+    assert found.values[0, 0] == 3
+    assert found.values[0, 1] == 255
+    assert set(np.unique(found)) == {0, 1, 2, 3, 4, 5, 6, 255}
+    assert found.attrs == lazy.attrs
+    assert list(found.coords) == ["latitude", "longitude"]
+    assert found.attrs["flag_meanings"] == (
+        "significant_decrease_at_0.01 significant_decrease_at_0.05 slight_decrease no_change slight_increase "
+        "significant_increase_at_0.05 significant_increase_at_0.01 no_data"
+    )
+    # the other way round in time is the other way round in class
+    back = stats.trend_classes(-slope, p)
+    assert_array_equal(np.where(found < 255, 6 - found, 255), back)
+
+
+@pytest.mark.parametrize("levels", [(), (0.01, 0.05), (0.05, 0.05), (1.0,), (0.05, 0.0), (0.4, 0.3, 0.2, 0.1)])
+def test_levels_that_do_not_fall(levels):
+    with pytest.raises(SpecError) as caught:
+        stats.trend_classes(*[xr.DataArray([0.5], dims="cell")] * 2, levels=levels)
+    assert str(caught.value) == (
+        f"trend classes: the levels {list(levels)} are not one to three that fall between 1 and 0.\n"
+        "(0.05, 0.01) is usual."
+    )
+
+
+def test_classes_of_maps_that_do_not_fit():
+    a = cube(series(0, 3)).isel(time=0, drop=True)
+    with pytest.raises(SpecError, match="trend classes: slope and p-value are not on the same coordinates") as caught:
+        stats.trend_classes(a, a.assign_coords(cell=a.cell + 1))
+    assert caught.value.way_out == "Make both from the same array."
+
+
+# --- the size of the numbers
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_slopes_on_a_large_offset(dtype):
+    # float32 holds 1e6 in steps of 1/16: on such steps a series is exact in both, and so is the difference
+    rng = np.random.default_rng(22)
+    step = 1 / 16 if dtype == "f4" else 2.0**-33
+    small = np.round(rng.normal(0, np.sqrt(1e-3) if dtype == "f8" else 1.0, (20, 400)) / step) * step
+    high = (1e6 + small).astype(dtype)
+    assert_array_equal(high.astype("f8") - 1e6, small)
+    sen, truth = stats.theil_sen(cube(high)), stats.theil_sen(cube(small))
+    # one rounding to the type, none by the offset
+    for name in ("slope", "lower", "upper"):
+        assert_array_equal(sen[name], truth[name].astype(dtype))
+    ols_, exact = stats.linear_trend(cube(high)), stats.linear_trend(cube(small))
+    # the mean of the offset is rounded, 1e-10 against 0.03
+    assert_allclose(ols_.slope, exact.slope, rtol=1.2e-7 if dtype == "f4" else 1e-8, atol=1e-11)
+    for method in METHODS:
+        a, b = (stats.mann_kendall(cube(v), method=method).pvalue for v in (high, small))
+        assert_array_equal(a, b.astype(dtype))
 
 
 # --- refusals, units
