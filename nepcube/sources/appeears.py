@@ -18,6 +18,7 @@ from nepcube.errors import SourceError
 from nepcube.sources import files, hdf5eos, rasters
 from nepcube.sources.family import FIELD, QC_FIELD, Family
 from nepcube.sources.files import border, damaged
+from nepcube.sources.hdf5 import require_sound_heaps
 from nepcube.sources.lattice import GEOGRAPHIC, SINUSOIDAL, SPHERE, Footprint
 from nepcube.sources.mosaic import Layer
 from nepcube.sources.pieces import NPP, QUALITY, Piece
@@ -79,6 +80,7 @@ def look(path: str, name: re.Match[str], family: Family, request: Request) -> li
 def _netcdf(path: str, name: re.Match[str], family: Family, request: Request) -> list[Piece]:
     import h5py
 
+    require_sound_heaps(path)
     with border(path), h5py.File(path, "r") as file:
         held = {key: file[key] for key in list(file) if isinstance(file[key], h5py.Dataset)}
         field = held[family.field(held, FIELD, path)]

@@ -264,13 +264,11 @@ def _opened(pieces: list[_Piece], request: Request, rules: limits.Rules) -> list
 
 def _stacked(path: str, piece: _Piece, sheets: list[geotiff.Sheet], request: Request, rules: limits.Rules) -> OpenFile:
     ds = geotiff.stack(sheets, piece.name, () if request.nodata is None else (request.nodata,), rules)
-    units = {s.header.units[s.band - 1] or None for s in sheets}
+    units = {s.header.units[s.band - 1] or None: s.header.path for s in reversed(sheets)}
     if len(units) > 1:
-        raise UnitError(
-            f"{path}: the units of its bands, or of those of the other files, differ ({', '.join(map(str, units))}).",
-            "Keep bands of one unit together.",
-        )
-    ds[piece.name].attrs["units"] = units.pop()
+        said = " and ".join(f"{unit} in {os.path.basename(of)}" for unit, of in sorted(units.items(), key=str))
+        raise UnitError(f"{path}: the units of the bands differ ({said}).", "Keep bands of one unit together.")
+    ds[piece.name].attrs["units"] = next(iter(units))
     if piece.geographic:
         ds = crop(regular_axes(ds, path), request.bounds, path)
     elif request.bounds:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _HEAP = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
+# filters that are never left out, by their numbers: the order of bytes, and the checksum
+_SHUFFLE, _CHECKSUM = 2, 3
+_ALWAYS = (_SHUFFLE, _CHECKSUM)
 #: heaps lie among the headers, at the beginning of a file or at its end
 _SEARCHED = 2**20
 
@@ -124,6 +127,10 @@ def index_of(variable: Any, size: int) -> Index:
     """
     wanted = math.prod(-(-n // c) for n, c in zip(variable.shape, variable.chunks, strict=True))
     raw = math.prod(variable.chunks) * variable.dtype.itemsize
+    plan = variable.id.get_create_plist()
+    codes = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
+    skippable = sum(1 << k for k, code in enumerate(codes) if code not in _ALWAYS)
+    raw += 4 * (_CHECKSUM in codes)
     found: list[Any] = []
     # h5py's iterator holds its lock until it ends: nothing that can fail happens in it
     variable.id.chunk_iter(found.append)
@@ -132,8 +139,8 @@ def index_of(variable: Any, size: int) -> Index:
     for chunk in found:
         offset = tuple(chunk.chunk_offset)
         fits = all(0 <= o < n and o % c == 0 for o, n, c in zip(offset, variable.shape, variable.chunks, strict=True))
-        # a filter may be left out where it would not have made the chunk smaller
-        plain = chunk.filter_mask == 0 or chunk.size >= raw
+        # compression may be left out where it would not have made the chunk smaller
+        plain = chunk.filter_mask == 0 or (chunk.filter_mask & ~skippable == 0 and chunk.size == raw)
         if fits and plain and chunk.byte_offset + chunk.size <= size:
             places.add(offset)
             extents.append((chunk.byte_offset, chunk.byte_offset + chunk.size))

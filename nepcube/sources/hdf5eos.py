@@ -19,7 +19,7 @@ import numpy as np
 from nepcube.errors import SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
 from nepcube.sources.files import border, damaged, require
-from nepcube.sources.hdf5 import index_of
+from nepcube.sources.hdf5 import index_of, require_sound_heaps
 from nepcube.sources.kept import Kept, stamp
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def read_header(path: str) -> EosHeader:
     import h5py
 
     fields: dict[str, EosField] = {}
+    require_sound_heaps(path)
     with border(path), h5py.File(path, "r") as file:
         if _GRIDS not in file or _STRUCTURE not in file:
             text = None

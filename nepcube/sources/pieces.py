@@ -154,16 +154,16 @@ def _twice(pieces: Sequence[Piece]) -> Iterator[Finding]:
 def _elsewhere(pieces: Sequence[Piece]) -> Iterator[Finding]:
     # what tiles say by their names, areas and shards say by where they lie: the same in every year
     lattice = Lattice.of(pieces[0].foot) if pieces else None
-    places: dict[str, dict[int, set[Rectangle]]] = {}
+    places: dict[str, tuple[Piece, dict[int, set[Rectangle]]]] = {}
     begins: dict[tuple[int, int], Piece] = {}
     for piece in sorted(pieces, key=lambda p: p.year):
         at = lattice.place(piece.foot) if lattice is not None else None
         if at is None or _is_tile(piece):
             continue
-        first = next(iter(places.setdefault(piece.label, {piece.year: set()}).items()))
-        places[piece.label].setdefault(piece.year, set()).add(at)
-        if piece.year != first[0] and at not in first[1]:
-            yield Finding("mixed", piece.path, f"it lies elsewhere than the file of {first[0]}.", _ONE_REGION)
+        first, of_years = places.setdefault(piece.label, (piece, {}))
+        of_years.setdefault(piece.year, set()).add(at)
+        if piece.year != first.year and at not in of_years[first.year]:
+            yield Finding("mixed", piece.path, f"it lies elsewhere than {first.base} of {first.year}.", _ONE_REGION)
         shard = _SHARD.fullmatch(piece.label)
         if shard is not None:
             begins[at.row - int(shard[1]), at.column - int(shard[2])] = piece

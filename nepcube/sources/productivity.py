@@ -56,7 +56,7 @@ class Productivity:
                 )
             )
         if request.years is not None:
-            there = {piece.year for piece in held}
+            there = {piece.year for piece in held if piece.role == NPP}
             for year in range(request.years[0], request.years[1] + 1):
                 if year not in there:
                     what, way_out = "no file is of this year.", "Download it, or change `period`."

@@ -16,7 +16,7 @@ import numpy as np
 from nepcube.errors import SourceError
 from nepcube.sources.files import GZIPPED_TIFF, border, is_url, require
 from nepcube.sources.kept import stamp
-from nepcube.sources.tiff_blocks import Layout, MissingBlocks, Needed, layout_of
+from nepcube.sources.tiff_blocks import Blocks, Layout, MissingBlocks, Needed, layout_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,9 +68,9 @@ def read_header(path: str, *kinds: str) -> Header:
     with border(path):
         if gzipped:
             return _gzipped_header(path)
-        missing = 0 if is_url(path) else _layout(path, stamp(path)).image.missing
+        image = None if is_url(path) else _layout(path, stamp(path)).image
         with _opened(path) as file:
-            return _header(path, file, gzipped, missing)
+            return _header(path, file, gzipped, image)
 
 
 def read(
@@ -143,8 +143,12 @@ def _opened(path: str, content: bytes | None = None) -> Iterator[Any]:
         yield file
 
 
-def _header(path: str, file: Any, gzipped: bool, missing: int) -> Header:
+def _header(path: str, file: Any, gzipped: bool, image: Blocks | None) -> Header:
     crs = file.crs
+    widths = {8 * np.dtype(dtype).itemsize for dtype in file.dtypes}
+    # numbers of odd bits are held in the next larger type
+    if image is not None and widths != {max(8, 1 << (image.depth - 1).bit_length())}:
+        raise ValueError(f"its numbers of {image.depth} bits are read as {', '.join(sorted(set(file.dtypes)))}")
     return Header(
         path=path,
         shape=(file.count, *file.shape),
@@ -159,7 +163,7 @@ def _header(path: str, file: Any, gzipped: bool, missing: int) -> Header:
         offsets=tuple(map(float, file.offsets)),
         block=tuple(file.block_shapes[0]),
         gzipped=gzipped,
-        missing=missing,
+        missing=0 if image is None else image.missing,
     )
 
 
@@ -176,13 +180,13 @@ def _gzipped_header(path: str) -> Header:
             # a file that is cut off does not end with its length
             if _end(layout) <= stated <= 2 * _end(layout) + _HEAD:
                 with _opened(path, head) as file:
-                    return _header(path, file, True, layout.image.missing)
+                    return _header(path, file, True, layout.image)
         except Exception:  # whatever is wrong with the part, the whole is looked at
             pass
     content = _decompressed(path)
     layout = layout_of(io.BytesIO(content), len(content))
     with _opened(path, content) as file:
-        return _header(path, file, True, layout.image.missing)
+        return _header(path, file, True, layout.image)
 
 
 def _end(layout: Layout) -> int:

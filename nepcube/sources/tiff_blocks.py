@@ -3,29 +3,32 @@
 GDAL gives nodata or zeros, without a word, where a block or a directory is cut off or left out, and stops inflating
 when a block is full, which is before the checksum. So the directories are walked here, and blocks that are deflated are
 inflated to their end (TIFF 6.0, sections 2 and 15; BigTIFF). Of other compressions the places alone are looked at.
+
+What the directories say is looked at in `tiff_tags`.
 """
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+
+from nepcube.sources import lzw
+from nepcube.sources.tiff_tags import Tags, directories, one, require_consistent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# bytes of each type of a tag's value, and how `struct` calls the whole numbers
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 # the numbers of no compression, and of deflate: Adobe's and the old one
-_PLAIN, _DEFLATE = 1, (8, 32946)
+_PLAIN, _LZW, _DEFLATE = 1, 5, (8, 32946)
 _KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS_A_STRIP, _PLANES = 254, 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _STRIPS, _TILES = (273, 279), (324, 325)
+# strips of LZW are some 8 kB; to look through one of this size takes a fifth of a second
+_LONGEST_LOOKED_AT = 2**18
 # what the kind of a directory says of a mask that is no overview
 _MASK = 4
 
@@ -56,7 +59,13 @@ class Blocks:
     per_band: int
     rows: int
     bits: int
+    depth: int
     compression: int
+
+    @property
+    def per_column(self) -> int:
+        """How many blocks lie one below the other."""
+        return self.per_band // self.per_row
 
     @property
     def missing(self) -> int:
@@ -81,7 +90,7 @@ class Blocks:
             return
         for k in there:
             offset, length = int(self.offsets[k]), int(self.sizes[k])
-            lengths = self._lengths(k)
+            lengths = self.lengths(k)
             unpacked, ended = length, True
             if self.compression in _DEFLATE:
                 raw.seek(offset)
@@ -97,7 +106,8 @@ class Blocks:
             for x in range(columns.start // self.width, -(-columns.stop // self.width)):
                 yield first + y * self.per_row + x
 
-    def _lengths(self, k: int) -> set[int]:
+    def lengths(self, k: int) -> set[int]:
+        """Give how many bytes a block may have, unpacked."""
         # the last strip may end with the image
         y = k % self.per_band // self.per_row
         return {
@@ -129,80 +139,42 @@ def layout_of(raw: BinaryIO, size: int) -> Layout:
     ValueError, struct.error
         They make no sense.
     """
-    first, *others = _directories(raw, size)
+    first, *others = directories(raw, size)
+    require_consistent(first)
     image = _blocks(first, size)
     masks = [
         _blocks(tags, size)
         for tags in others
-        if _one(tags, _KIND, 0) == _MASK and all(_one(tags, t, 0) == _one(first, t, 0) for t in (_WIDTH, _HEIGHT))
+        if one(tags, _KIND, 0) == _MASK and all(one(tags, t, 0) == one(first, t, 0) for t in (_WIDTH, _HEIGHT))
     ]
+    if image.compression == _LZW and image.per_column > 1 and 0 < image.sizes[0] <= _LONGEST_LOOKED_AT:
+        _require_filled(raw, image)
     return Layout(image, tuple(masks))
 
 
-_Tags = dict[int, "NDArray[Any]"]
+def _require_filled(raw: BinaryIO, image: Blocks) -> None:
+    # a wrong number of rows in a strip is found only by what is in a strip
+    raw.seek(int(image.offsets[0]))
+    held = lzw.length(raw.read(int(image.sizes[0])))
+    if held is not None and held not in image.lengths(0):
+        raise ValueError(f"the block at byte {int(image.offsets[0])} has {held} of {max(image.lengths(0))} bytes")
 
 
-def _directories(raw: BinaryIO, size: int) -> list[_Tags]:
-    # the tags of whole numbers of each directory; extents of all values are checked, since GDAL leaves a tag out with
-    # a warning where its value is cut off
-    out: list[_Tags] = []
-    head = _take(raw, 0, min(size, 16), size)
-    order: Literal["<", ">"] = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    entry, word, step = (f"{order}HHQ8s", f"{order}Q", 20) if big else (f"{order}HHI4s", f"{order}I", 12)
-    at, seen = struct.unpack_from(word, head, 8 if big else 4)[0], set[int]()
-    while at and at not in seen:
-        seen.add(at)
-        count = struct.unpack(order + ("Q" if big else "H"), _take(raw, at, 8 if big else 2, size))[0]
-        table = _take(raw, at + (8 if big else 2), count * step + struct.calcsize(word), size)
-        tags: _Tags = {}
-        last = 0
-        for tag, kind, number, value in struct.iter_unpack(entry, table[: count * step]):
-            length = _SIZES.get(kind, 1) * number
-            if length > len(value):
-                value = _take(raw, struct.unpack(word, value)[0], length, size)
-            if tag <= last:
-                raise ValueError("the tags of a directory are not in order")
-            last = tag
-            if kind in _WHOLE:
-                tags[tag] = np.frombuffer(value[:length], np.dtype(_WHOLE[kind]).newbyteorder(order)).astype(np.uint64)
-        out.append(tags)
-        at = struct.unpack(word, table[count * step :])[0]
-    if not out:
-        raise ValueError("it has no directory")
-    return out
-
-
-def _take(raw: BinaryIO, at: int, length: int, size: int) -> bytes:
-    if at + length > size:
-        raise EOFError(f"{at + length - size} bytes are missing at its end")
-    raw.seek(at)
-    out = raw.read(length)
-    if len(out) < length:
-        raise EOFError(f"{length - len(out)} bytes at {at} cannot be read")
-    return out
-
-
-def _one(tags: _Tags, tag: int, otherwise: int) -> int:
-    values = tags.get(tag)
-    return otherwise if values is None or not values.size else int(values[0])
-
-
-def _blocks(tags: _Tags, size: int) -> Blocks:
-    width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
+def _blocks(tags: Tags, size: int) -> Blocks:
+    width, height = one(tags, _WIDTH, 0), one(tags, _HEIGHT, 0)
     if not width or not height:
         raise ValueError("its size is not told")
     tiled = _TILES[0] in tags
     nothing = np.empty(0, np.uint64)
     offsets, sizes = (tags.get(tag, nothing) for tag in (_TILES if tiled else _STRIPS))
-    across, down = _one(tags, _TILE_WIDTH, width), _one(tags, _TILE_HEIGHT, 0)
+    across, down = one(tags, _TILE_WIDTH, width), one(tags, _TILE_HEIGHT, 0)
     if not down:
-        down = min(_one(tags, _ROWS_A_STRIP, height), height)
+        down = min(one(tags, _ROWS_A_STRIP, height), height)
     if not across or not down:
         raise ValueError("its blocks have no size")
     per_row, per_column = -(-width // across), -(-height // down)
-    samples = _one(tags, _SAMPLES, 1)
-    planes = samples if _one(tags, _PLANES, 1) == 2 else 1
+    samples = one(tags, _SAMPLES, 1)
+    planes = samples if one(tags, _PLANES, 1) == 2 else 1
     wanted = per_row * per_column * planes
     if offsets.size != wanted or sizes.size != wanted:
         raise ValueError(f"it has {min(offsets.size, sizes.size)} of {wanted} blocks")
@@ -212,7 +184,7 @@ def _blocks(tags: _Tags, size: int) -> Blocks:
         raise ValueError(f"its {samples} bands have numbers of {bits.tolist()} bits")
     return Blocks(
         offsets.astype(np.int64), sizes.astype(np.int64), across, down, per_row, per_row * per_column, height,
-        int(bits[0]) * (1 if planes > 1 else samples), _one(tags, _COMPRESSION, _PLAIN),
+        int(bits[0]) * (1 if planes > 1 else samples), int(bits[0]), one(tags, _COMPRESSION, _PLAIN),
     )  # fmt: skip
 
 

@@ -536,7 +536,7 @@ def test_exports_of_other_places_are_no_mosaic(tmp_path):
     paths = [write_export(first, 96.0), write_export(second, 96.5)]
     with pytest.raises(SourceError) as caught:
         nc.open_source("mod17a3hgf", paths)
-    assert caught.value.what == f"{second}: it lies elsewhere than the file of 2001."
+    assert caught.value.what == f"{second}: it lies elsewhere than {first.name} of 2001."
     write_export(second, 96.0)
     assert dict(nc.open_source("mod17a3hgf", paths).sizes) == {"time": 2, "latitude": 40, "longitude": 40}
 

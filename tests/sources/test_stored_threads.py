@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import dask
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_array_equal
 from providers import LATITUDE, LONGITUDE, MODA, months
+from xarray.backends import NetCDF4DataStore
 
 import nepcube as nc
-from nepcube.sources import Request, reader
+from nepcube.sources import Request, reader, stored
 
 FILES, ROUNDS = 24, 3
 
@@ -70,6 +73,82 @@ def test_headers_side_by_side(mixed):
         found = reader("era5-land").inspect(Request(paths=paths))
         assert [g.path for g in found.granules] == list(paths)
         assert found.findings == ()
+
+
+class MetError(BaseException):
+    """Two threads were about to enter the library together; no reader turns it into an error of its own."""
+
+
+class Meeting:
+    """A door where a thread waits for a second one for a while: two meet where nothing keeps the second away."""
+
+    def __init__(self, patience):
+        self.barrier, self.visits, self.patience = threading.Barrier(2), 0, patience
+
+    def visit(self):
+        self.visits += 1
+        try:
+            self.barrier.wait(self.patience)
+        except threading.BrokenBarrierError:
+            # nobody came, and who comes later does not wait
+            return
+        raise MetError
+
+
+def opened(path):
+    nc.open_source("era5-land", path)
+
+
+def looked_at(path):
+    assert len(reader("era5-land").inspect(Request(paths=(str(path),))).granules) == 1
+
+
+# how xarray uses the library: it opens a file, lists its variables, reads, closes it
+OPENING, LISTING, CLOSING = "open", "get_variables", "close"
+
+
+def side_by_side(mixed, monkeypatch, call, pair, patience):
+    """Let two threads use two classic files, with a meeting at one call of the library; give who comes there."""
+    folder, values = mixed
+    paths = sorted(folder.iterdir())[1:4:2]
+    fields = [nc.open_source("era5-land", path).temperature for path in paths]
+    meeting = Meeting(patience)
+    plain = getattr(NetCDF4DataStore, call)
+
+    def watched(*args, **options):
+        meeting.visit()
+        return plain(*args, **options)
+
+    monkeypatch.setattr(NetCDF4DataStore, call, staticmethod(watched) if call == OPENING else watched)
+
+    def read(path):
+        k = paths.index(path)
+        assert_array_equal(fields[k].values, values[24 * k + 12 : 24 * k + 24])
+
+    doers = [{"open": opened, "inspect": looked_at, "read": read}[word] for word in pair.split()]
+    with dask.config.set(scheduler="synchronous"), ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(do, path) for do, path in zip(doers, paths, strict=True)]
+        for job in jobs:
+            job.exception()
+    return meeting, jobs
+
+
+@pytest.mark.parametrize(
+    ("call", "pair"),
+    [(OPENING, "open open"), (OPENING, "read read"), (LISTING, "open inspect"), (CLOSING, "open read")],
+)
+def test_no_two_threads_are_inside_the_library(mixed, monkeypatch, call, pair):
+    meeting, jobs = side_by_side(mixed, monkeypatch, call, pair, 0.3)
+    assert [job.exception() for job in jobs] == [None, None]
+    assert meeting.visits >= 2
+
+
+@pytest.mark.parametrize("pair", ["open open", "open inspect", "read read"])
+def test_without_the_lock_two_threads_would_be(mixed, monkeypatch, pair):
+    # they meet before either is inside: the library itself is not put to the test
+    monkeypatch.setattr(stored, "_NETCDF4", nullcontext())
+    _, jobs = side_by_side(mixed, monkeypatch, OPENING, pair, 60)
+    assert [type(job.exception()) for job in jobs] == [MetError, MetError]
 
 
 @pytest.mark.slow
