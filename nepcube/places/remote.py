@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ class RemotePlace(Place):
     @property
     def _at(self) -> tuple[Any, str]:
         root, key = split(self.url)
-        return open_store(root), key
+        return open_store(root, asked=self.url), key
 
     def _do(self, what: Callable[[Any, str], T]) -> T | None:
         # None where there is no such object
@@ -74,12 +75,13 @@ class RemotePlace(Place):
             raise told(self.url, error) from None
 
     def require(self) -> None:
+        root, key = split(self.url)
+        store = open_store(root, 5, asked=self.url)
         import obstore
 
-        root, key = split(self.url)
         try:
             # few tries: what is wrong with a URL or its credentials stays wrong
-            obstore.list_with_delimiter(open_store(root, 5), key)
+            obstore.list_with_delimiter(store, key)
         except _errors(FileNotFoundError) as error:
             raise told(self.url, error) from None
 
@@ -254,12 +256,8 @@ def split(url: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=64)
 def _opened(url: str, retries: int, _environment: tuple[tuple[str, str], ...]) -> Any:
-    try:
-        from obstore.store import from_url
-    except ImportError:
-        raise StoreError(
-            f"{url}: URLs need the package obstore, which is not installed.", "pip install 'nepcube[cloud]'"
-        ) from None
+    from obstore.store import from_url
+
     how: dict[str, Any] = {"retry_config": {"max_retries": retries}}
     try:
         return from_url(url, **how)
@@ -267,8 +265,13 @@ def _opened(url: str, retries: int, _environment: tuple[tuple[str, str], ...]) -
         raise told(url, error) from None
 
 
-def open_store(url: str, retries: int = _RETRIES) -> Any:
-    """Give obstore's store of a URL, as the environment says, once for each."""
+def open_store(url: str, retries: int = _RETRIES, *, asked: str | None = None) -> Any:
+    """Give obstore's store of a URL, as the environment says, once for each; `asked` is what the user named."""
+    if find_spec("obstore") is None:
+        raise StoreError(
+            f"{asked or url}: URLs need the package obstore, which is not installed.",
+            "Install it: pip install 'nepcube[cloud]'.",
+        )
     said = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_"))))
     return _opened(url, retries, said)
 
@@ -305,7 +308,8 @@ def told(url: str, error: BaseException) -> NepcubeError:
     keys = _KEYS.get(scheme, "them")
     if "NoSuchBucket" in text or "ContainerNotFound" in text or isinstance(error, FileNotFoundError):
         return _absent(url)
-    if "169.254.169.254" in text or "metadata.google.internal" in text or "MissingToken" in text:
+    # without keys the machine itself is asked for some, as one of a cloud would be
+    if any(word in text for word in ("169.254.169.254", "/latest/api/token", "metadata.google.internal", "metadata/i")):
         return StoreError(f"{url}: no credentials are in the environment.", f"Set {keys}.")
     wrong = ("Unauthenticated", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401 Unauthorized")
     if any(word in text for word in wrong):
