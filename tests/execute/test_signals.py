@@ -1,0 +1,144 @@
+"""Ctrl-C and SIGTERM: one exception, never lost, never in the middle of what must be whole."""
+
+import contextlib
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from nepcube.execute import Stopped, asked, stopping
+from nepcube.execute.engine import Threads
+from nepcube.execute.signals import deaf, held, look
+
+TOLD = ["stopped: what is done is kept.", "         Run the same command again: it continues."]
+
+
+class SignalWhenDying:
+    """Its destructor is where the signal arrives, from which no exception comes out."""
+
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+        sum(range(10))
+
+
+def test_a_stop_that_a_destructor_swallows_comes_again(capfd):
+    def work():
+        SignalWhenDying()
+        gc.collect()
+        for _ in range(200):
+            time.sleep(0.05)
+
+    with pytest.raises(Stopped), stopping():
+        work()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stop_that_a_library_swallows_comes_again_between_jobs():
+    done = []
+
+    def work():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        for job, _ in Threads(1).map(abs, range(1000)):
+            done.append(job)
+
+    with pytest.raises(Stopped), stopping():
+        work()
+    assert len(done) < 3
+
+
+def test_a_stop_waits_for_what_must_be_whole():
+    steps = []
+
+    def work():
+        with held():
+            with held():
+                signal.raise_signal(signal.SIGINT)
+                steps.append("inner")
+            steps.append("outer")
+        steps.append("after")
+
+    with pytest.raises(Stopped) as told, stopping():
+        work()
+    assert steps == ["inner", "outer"]
+    assert told.value.exit_code == 130
+
+
+def test_what_fails_after_a_stop_is_known_to():
+    with stopping():
+        assert asked() is None
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        assert asked().signum == signal.SIGTERM
+        with pytest.raises(Stopped):
+            look()
+    assert asked() is None
+    look()
+
+
+def test_within_one_another_the_outermost_gives_the_handlers_back():
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with stopping():
+        with stopping():
+            pass
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
+def test_what_is_started_deaf_hears_no_signal():
+    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT, signal.SIGTERM})"
+    found = []
+
+    def start():
+        found.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip())
+
+    with deaf():
+        thread = threading.Thread(target=start)
+        thread.start()
+    thread.join()
+    start()
+    assert found == ["True", "False"]
+
+
+IMPORTING = """
+import os, signal, sys
+from nepcube.__main__ import main
+
+name, sys.argv[1:] = sys.argv[1], ["readers"]
+
+class Finder:
+    def find_spec(self, wanted, path=None, target=None):
+        if wanted == name:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["nepcube.cli", "typer", "nepcube.pipeline"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_during_the_first_imports_is_tidy(module, number, code):
+    script = IMPORTING.format(number=int(number))
+    done = subprocess.run([sys.executable, "-c", script, module], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.splitlines() == TOLD
+
+
+def test_the_last_moments_are_not_disturbed():
+    code = (
+        "import os, signal\nfrom nepcube.execute.signals import stopping\n"
+        "with stopping(last=True):\n    pass\n"
+        "os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGTERM)\nprint('whole')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")
