@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -138,10 +139,16 @@ def _close(close: Callable[[], Any]) -> None:
 
 
 def _start_tracker() -> None:
-    # multiprocessing's tracker unblocks signals in the thread that starts it
+    # multiprocessing's tracker unblocks signals in the thread that starts it; and it warns of what killed workers left,
+    # which it then removes
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()
+    before = list(sys.warnoptions)
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = before
 
 
 def _end_children(before: set[Any]) -> None:
