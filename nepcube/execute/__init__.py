@@ -1,8 +1,34 @@
 """Doing the work: threads, processes or a Dask cluster; windows of jobs; locks; stopping tidily."""
 
-from nepcube.execute.clusters import make_engine, on_cluster
-from nepcube.execute.engine import Engine, Settings, told
-from nepcube.execute.lock import RunLock
-from nepcube.execute.signals import Stopped, asked, stopping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nepcube.execute.clusters import make_engine, on_cluster
+    from nepcube.execute.engine import Engine, Settings, told
+    from nepcube.execute.lock import RunLock
+    from nepcube.execute.signals import Stopped, asked, stopping
 
 __all__ = ["Engine", "RunLock", "Settings", "Stopped", "asked", "make_engine", "on_cluster", "stopping", "told"]
+
+# the signals are minded before anything else is imported
+_PLACES = {
+    "Engine": "engine",
+    "RunLock": "lock",
+    "Settings": "engine",
+    "Stopped": "signals",
+    "asked": "signals",
+    "make_engine": "clusters",
+    "on_cluster": "clusters",
+    "stopping": "signals",
+    "told": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        from importlib import import_module
+
+        return getattr(import_module(f"nepcube.execute.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'nepcube.execute' has no attribute {name!r}")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -61,6 +62,8 @@ class Command:
         Where a run has fewer lines, it is the last step, drawing, that is waited for, and `rest` seconds of it.
         """
         end = time.monotonic() + patience
+        while not self.minds_signals() and self.process.poll() is None:
+            time.sleep(0.001)
         with self._changed:
             while len(self.lines) < lines and self.process.poll() is None:
                 if any(line.startswith("report: 0/") for line in self.lines):
@@ -72,6 +75,14 @@ class Command:
         while self.process.poll() is None and time.monotonic() < end:
             time.sleep(min(0.2, max(0.0, end - time.monotonic())))
         return self.process.poll() is None
+
+    def minds_signals(self):
+        """Tell whether Python has come as far as our first lines: before that a signal is the system's affair."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            return True
+        caught = next((x for x in status.read_text().splitlines() if x.startswith("SigCgt")), "SigCgt: 0")
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
     def ended(self, patience=120):
         """Wait for the end; gives the exit code and what was told on stderr."""
