@@ -100,7 +100,6 @@ def _processes(workers: int, say: Say) -> Iterator[Any]:
     from distributed import Client, LocalCluster
     from distributed.utils import LoopRunner
 
-    bokeh = _has_bokeh()
     before = set(multiprocessing.active_children())
     config = {"distributed.worker.daemon": True, "distributed.scheduler.worker-ttl": None} | _NO_SPILLING
     with ExitStack() as opened:
@@ -118,14 +117,15 @@ def _processes(workers: int, say: Say) -> Iterator[Any]:
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=":0" if bokeh else None,
+                # without bokeh a scheduler still serves its state somewhere
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
                 loop=runner.loop,
             )
             opened.callback(_close, cluster.close)
             client = Client(cluster, set_as_default=False)
             opened.callback(_close, client.close)
-        say(_dashboard(client.dashboard_link if bokeh else None))
+        say(_dashboard(client.dashboard_link if _has_bokeh() else None))
         yield client
 
 
