@@ -44,7 +44,7 @@ def size_of(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(26))
 @pytest.mark.parametrize("how", ["threads", "processes"])
 def test_a_full_disk(finished, tools, in_small_blocks, tmp_path, small_disk, how, seed):
     rng = random.Random(seed)

@@ -17,14 +17,14 @@ def ordeal(request, finished, tools, in_small_blocks, tmp_path, how, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("how", HOW)
 def test_killed(ordeal, how, seed):
     ordeal.go(MOMENTS, kill)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("how", HOW)
 def test_stopped(ordeal, how, number, seed):
