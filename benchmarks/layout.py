@@ -53,14 +53,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--archive", help="where the generated arrays are kept (1 GB; some minutes once)")
     parser.add_argument("--work", help="where stores are written, and removed at the end")
     parser.add_argument("--runs", type=int, help="runs of each (5)")
+    parser.add_argument("--resolution", help="size of the cells, for a smaller cube (500 m)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--tiny", action="store_true", help="seconds in all, to see that it works")
     parser.add_argument("--child", choices=("whole", "pieces", "years"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.archive = args.archive or str(temporary / ("layout-tiny" if args.tiny else "layout"))
     args.work = args.work or str(temporary / "work-layout")
     args.runs = args.runs or (1 if args.tiny else 5)
-    args.world = TINY if args.tiny else FULL
+    args.world = dict(TINY if args.tiny else FULL)
+    args.world["resolution"] = args.resolution or args.world["resolution"]
+    args.archive = args.archive or str(temporary / f"layout-{args.world['resolution'].replace(' ', '')}")
     return args
 
 
