@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,8 +89,9 @@ def part(values, window):
 
 
 def files(store):
-    found = [p for name in ("a", "m") for p in (store.path / name).rglob("c/**/*") if p.is_file()]
-    return {p.relative_to(store.path).as_posix(): p.read_bytes() for p in found}
+    root = Path(store.path)
+    found = [p for name in ("a", "m") for p in (root / name).rglob("c/**/*") if p.is_file()]
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in found}
 
 
 def test_shards_read_back_and_are_what_their_checksums_say(sharded, values):
@@ -104,7 +106,7 @@ def test_shards_read_back_and_are_what_their_checksums_say(sharded, values):
         array = zarr.open_array(str(sharded.path), path=name, mode="r")
         assert array.shards[-2:] == (16, 16)
         assert array.chunks[-2:] == (8, 8)
-        assert sides_of(json.loads((sharded.path / name / "zarr.json").read_text())) == Sides(8, 16)
+        assert sides_of(json.loads(Path(sharded.path, name, "zarr.json").read_text())) == Sides(8, 16)
         np.testing.assert_array_equal(array[...], want)
     with xr.open_zarr(sharded.path) as ds:
         np.testing.assert_array_equal(ds["a"].values, values["a"])
@@ -131,7 +133,7 @@ def test_zarr_itself_writes_what_we_read_and_reads_what_we_write(sharded, values
         return [None if o == 2**64 - 1 else content[int(o) : int(o) + int(n)] for o, n in table]
 
     for place in ("0/0/0", "1/1/1", "2/2/2"):
-        ours = (sharded.path / "a" / "c" / place).read_bytes()
+        ours = Path(sharded.path, "a", "c", place).read_bytes()
         other = (tmp_path / "theirs.zarr" / "c" / place).read_bytes()
         assert [a == b for a, b in zip(chunks(ours), chunks(other), strict=True) if a is not None].count(False) == 0
         assert shards.crc32c(ours[-68:-4]) == int.from_bytes(ours[-4:], "little")
@@ -180,7 +182,7 @@ def test_a_shard_that_is_damaged_is_written_anew(sharded, values):
     sharded.write(part(values, whole), whole, step=0)
     before = files(sharded)
     for key in ("a/c/0/0/0", "a/c/1/2/2", "m/c/2/2"):
-        os.truncate(sharded.path / key, 11)
+        os.truncate(Path(sharded.path, key), 11)
     sharded.write(part(values, whole), whole, step=0)
     assert files(sharded) == before
 
