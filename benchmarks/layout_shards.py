@@ -69,10 +69,7 @@ def _unit(args: argparse.Namespace) -> dict[str, Any]:
     part = int(os.environ["NEPCUBE_BENCHMARK_PART"])
     side = 2048 // args.world["scale"]
     chunk = 512 // args.world["scale"]
-    step = 0.1
-    grid = target_grid(
-        (0.0, 0.0, step * side, step * side), "0.1 deg", "EPSG:3857" if side * step > 80 else "EPSG:4326"
-    )
+    grid = target_grid((0.0, 0.0, 500.0 * side, 500.0 * side), "500 m", "EPSG:3857")
     unit = chunk if part == 0 else side // part
     inner = None if part == 0 else chunk
     root = measuring.emptied(Path(args.work) / "unit")
