@@ -93,14 +93,14 @@ def _left_by(v: Any, x: Any, n: int, at: int, model: int) -> float:
 
 
 @compiled
-def _best(v: Any, x: Any, n: int, segment: int, model: int) -> tuple[int, float]:
-    # the break that leaves least, the earliest of equals; -1 where the series is too short for any
+def _best(v: Any, x: Any, n: int, segment: int, model: int, straight: float) -> tuple[int, float]:
+    # the break that leaves least, the earliest of what is equal but for rounding; -1 where the series is too short
     best = -1
-    least = np.inf
+    least = 2.0 * straight
     # where lines meet is the end of the one and the beginning of the other
     for at in range(segment - (model == JOINED), n - segment + 1):
         rss = _left_by(v, x, n, at, model)
-        if rss < least:
+        if rss < least - 1e-12 * straight:
             least = rss
             best = at
     return best, least
@@ -168,7 +168,7 @@ def _two_trends(
         if straight == 0.0:
             # a straight line has no break to be found
             return nan, nan, nan, nan, nan, nan, n
-        at, _ = _best(v, w, n, segment, model)
+        at, _ = _best(v, w, n, segment, model, straight)
         knot = w[at] if at > 0 else nan
     else:
         at = 0
@@ -205,57 +205,49 @@ def _two_trends(
     return knot, before, p_before, after, p_after, f, n
 
 
-@gufunc("ytsssss", "oooooooo", "(n),(n),(),(),(),(),()->(),(),(),(),(),(),(),()")
-def given(
-    y: Any, x: Any, least: Any, segment: Any, model: Any, origin: Any, fixed: Any,
-    year: Any, before: Any, p_before: Any, after: Any, p_after: Any, f: Any, pvalue: Any, count: Any,
-) -> None:  # fmt: skip
-    """Trends before and after a given place on the axis, and the F test of the break."""
-    at, before[0], p_before[0], after[0], p_after[0], found, count[0] = _two_trends(
-        y, x, least, int(segment), int(model), fixed
-    )
-    year[0] = origin + at
-    f[0] = found
-    pvalue[0] = np.nan if np.isnan(found) else _f_pvalue(found, int(count[0]), int(model))
-
-
 def _signature(y: str) -> str:
-    return f"void({y}[:],float64[:],float64,float64,float64,float64,float64[:,:]," + ",".join([f"{y}[:]"] * 8) + ")"
+    return f"void({y}[:],float64[:]{',float64' * 5},float64[:,:]{f',{y}[:]' * 8})"
 
 
+# one gufunc for a year that is given and one that is sought: each costs seconds to compile
 @guvectorize(
     [_signature("float32"), _signature("float64")],
-    "(n),(n),(),(),(),(),(r,q)->(),(),(),(),(),(),(),()",
+    "(n),(n),(),(),(),(),(),(r,q)->(),(),(),(),(),(),(),()",
     nopython=True,
     cache=CACHE,
 )
-def sought(
-    y: Any, x: Any, least: Any, segment: Any, model: Any, origin: Any, nulls: Any,
+def two_trends(
+    y: Any, x: Any, least: Any, segment: Any, model: Any, origin: Any, fixed: Any, nulls: Any,
     year: Any, before: Any, p_before: Any, after: Any, p_after: Any, f: Any, pvalue: Any, count: Any,
 ) -> None:  # fmt: skip
-    """Trends before and after the break that leaves least.
+    """Trends before and after a break, and its p-value.
 
-    The rows of `nulls` hold, rising, the largest F of series without a break, the last row those of as many values as
-    y has places, each row before it those of one fewer.
+    The break is at `fixed` on the axis; where that is NaN, it is the one that leaves least. The rows of `nulls` then
+    hold, rising, the largest F of series without a break: the last row that of as many values as y has places, each
+    row before it that of one fewer.
     """
     at, before[0], p_before[0], after[0], p_after[0], found, n = _two_trends(
-        y, x, least, int(segment), int(model), np.nan
+        y, x, least, int(segment), int(model), fixed
     )
     year[0] = origin + at
     f[0] = found
     count[0] = n
     pvalue[0] = np.nan
+    if np.isnan(found):
+        return
+    if not np.isnan(fixed):
+        pvalue[0] = _f_pvalue(found, n, int(model))
+        return
     row = nulls.shape[0] - 1 - (y.size - n)
-    if not np.isnan(found) and row >= 0:
-        low = 0
-        high = nulls.shape[1]
-        while low < high:
-            middle = (low + high) // 2
-            if nulls[row, middle] < found:
-                low = middle + 1
-            else:
-                high = middle
-        pvalue[0] = (1.0 + nulls.shape[1] - low) / (1.0 + nulls.shape[1])
+    low = 0
+    high = nulls.shape[1]
+    while low < high:
+        middle = (low + high) // 2
+        if nulls[row, middle] < found:
+            low = middle + 1
+        else:
+            high = middle
+    pvalue[0] = (1.0 + nulls.shape[1] - low) / (1.0 + nulls.shape[1])
 
 
 @compiled
@@ -264,8 +256,9 @@ def largest_f(noise: Any, segment: int, model: int, out: Any) -> None:
     n = noise.shape[1]
     x = np.arange(n).astype(np.float64)
     for k in range(noise.shape[0]):
-        _, rss = _best(noise[k], x, n, segment, model)
-        out[k] = _f(_rest(noise[k], x, 0, n), rss, n, model)
+        straight = _rest(noise[k], x, 0, n)
+        _, rss = _best(noise[k], x, n, segment, model, straight)
+        out[k] = _f(straight, rss, n, model)
 
 
 @gufunc("ytss", "oooo", "(n),(n),(),()->(),(),(),()")

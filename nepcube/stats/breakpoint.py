@@ -102,12 +102,14 @@ def breakpoint_trend(
     from nepcube.stats import _breakpoints
 
     few = least(da, dim, min_years)
-    scalars = [few, float(min_segment), float(MODELS.index(model)), origin]
-    if year is not None:
-        return apply(_breakpoints.given, [da], dim, outputs, vectors=[axis], scalars=[*scalars, float(year) - origin])
-    sizes = range(max(int(few), 2 * min_segment - shared), axis.size + 1)
-    nulls = np.array([_largest_f(n, min_segment, model) for n in sizes]).reshape(-1, NULL_SERIES)
-    return apply(_breakpoints.sought, [da], dim, outputs, vectors=[axis], scalars=scalars, tables=[nulls])
+    if year is None:
+        # a cell with fewer values than the first row stands for has no break
+        sizes = range(min(max(int(few), 2 * min_segment - shared), axis.size), axis.size + 1)
+        fixed, nulls = np.nan, np.array([_largest_f(n, min_segment, model) for n in sizes])
+    else:
+        fixed, nulls = year - origin, np.empty((1, 1))
+    scalars = [few, float(min_segment), float(MODELS.index(model)), origin, fixed]
+    return apply(_breakpoints.two_trends, [da], dim, outputs, vectors=[axis], scalars=scalars, tables=[nulls])
 
 
 def _first_year(da: xr.DataArray, dim: str) -> float:

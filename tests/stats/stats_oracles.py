@@ -197,7 +197,9 @@ def break_by_trying_all(y, x, model, min_segment):
         design = np.column_stack(columns).astype(float)
         rest = v - v[0] - design @ np.linalg.lstsq(design, v - v[0], rcond=None)[0]
         found.append((rest @ rest, t[i]))
-    return min(found)[1] if found else math.nan
+    # the earliest of what is equal but for rounding
+    least = min(found, default=(0.0, math.nan))[0] + 1e-11 * (v - v.mean()) @ (v - v.mean())
+    return next((year for rss, year in found if rss <= least), math.nan)
 
 
 def largest_f_of_noise(n, min_segment, model, series, seed):

@@ -110,6 +110,12 @@ def test_the_null_is_that_of_other_noise(model, n, segment):
     assert np.quantile(ours, 0.95) > 1.3 * scipy.stats.f.isf(0.05, 1 if model == "joined" else 2, n - 4)
 
 
+def test_more_years_than_there_are():
+    found = stats.breakpoint_trend(cube(series(6, 3)), min_years=21)
+    assert np.isnan(found.pvalue).all()
+    assert_array_equal(found.n, 0)
+
+
 def test_the_null_is_simulated_once_and_always_the_same():
     first = breaks._largest_f(15, 4, "joined").copy()
     assert breaks._largest_f(15, 4, "joined") is breaks._largest_f(15, 4, "joined")
