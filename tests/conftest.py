@@ -13,6 +13,12 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
+sys.path.insert(0, str(Path(__file__).parent / "places"))
+
+import remote
+
+# a store of S3's kind over loopback, for tests in any folder
+server, s3, faulty = remote.server, remote.s3, remote.faulty
 
 BIN = Path(sys.executable).parent
 PIXELS, YEARS, RESOLUTION = 80, (2001, 2006), 8000

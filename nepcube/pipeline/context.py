@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
+from nepcube import sources
 from nepcube.errors import GridError, RecipeError, StoreError
 from nepcube.grid import Window, target_grid
 from nepcube.places import Place
@@ -124,7 +125,7 @@ def grid_of(recipe: recipes.Recipe) -> tuple[GeoBox, gpd.GeoDataFrame | None]:
         # a CRS that is none is told as such, before polygons are brought to it
         target_grid(recipe.grid.bounds, recipe.grid.resolution, recipe.grid.crs)
     if recipe.regions is not None:
-        path = recipe.resolve(recipe.regions.path)
+        path = sources.local(recipe.resolve(recipe.regions.path))
         frame = region_room.load_regions(path, name=recipe.regions.name, crs=recipe.grid.crs)
     bounds = recipe.grid.bounds
     if isinstance(bounds, str):

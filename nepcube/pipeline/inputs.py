@@ -93,7 +93,7 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
 
 
 def _rasters(paths: list[str]) -> tuple[sources.Granule, ...]:
-    return tuple(sources.Granule(p, os.path.getsize(p), "", "", os.path.basename(p)) for p in paths)
+    return tuple(sources.Granule(p, sources.size(p), "", "", os.path.basename(p)) for p in paths)
 
 
 def elevation_files(recipe: recipes.Recipe) -> list[str]:

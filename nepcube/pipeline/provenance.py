@@ -15,7 +15,7 @@ from nepcube import recipe as recipes
 from nepcube import sources
 from nepcube.pipeline import inputs
 from nepcube.pipeline.fields import field_files
-from nepcube.places import Place
+from nepcube.places import Place, RemotePlace, is_url, place_of
 
 if TYPE_CHECKING:
     from nepcube.pipeline.context import Progress, Run
@@ -62,14 +62,19 @@ def changed_inputs(run: Run) -> list[str]:
     """Name the inputs whose size is not the one that was recorded when they were ingested."""
     out = []
     for record in read(run.out)["inputs"]:
-        path = run.recipe.base / record["path"]
-        if "://" not in record["path"] and path.is_file() and path.stat().st_size != record["bytes"]:
-            out.append(record["path"])
+        path = record["path"]
+        if is_url(path):
+            if not sources.is_zarr(path) and sources.head(path)[0] != record["bytes"]:
+                out.append(path)
+            continue
+        file = run.recipe.base / path
+        if file.is_file() and file.stat().st_size != record["bytes"]:
+            out.append(path)
     return out
 
 
 def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, Any]]:
-    """List every input with its size and the SHA-256 of its bytes; those of a URL are not looked at."""
+    """List every input with its size and the SHA-256 of its bytes."""
     files: dict[str, list[str]] = {}
     for quantity, record in inputs.records_of(recipe):
         for path in sources.expand([recipe.resolve(p) for p in record.source.patterns]):
@@ -81,8 +86,9 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
 
     def one(path: str) -> dict[str, Any]:
         told = {"source": "+".join(files[path])}
-        if "://" in path:
-            return told | {"path": path, "bytes": None, "hash": None}
+        if is_url(path):
+            size, digest = _remote(path)
+            return told | {"path": path, "bytes": size, "hash": digest}
         return told | {
             "path": os.path.relpath(path, recipe.base),
             "bytes": sum(os.path.getsize(p) for p in _members(path)),
@@ -95,6 +101,21 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
             out.append(told)
             progress("hash inputs", k, len(files))
     return out
+
+
+def _remote(url: str) -> tuple[int | None, str | None]:
+    if not sources.is_zarr(url):
+        file = sources.local(url)
+        return os.path.getsize(file), "sha256:" + _hash(file)
+    place = place_of(url)
+    if not isinstance(place, RemotePlace) or url.startswith("http"):
+        return None, None
+    # a store that is read where it is would be read a second time: the store's own tags of its objects identify it
+    digest, size = hashlib.sha256(), 0
+    for name, count, tag in sorted(place.files()):
+        digest.update(f"{name.removeprefix(url)} {count} {tag}\n".encode())
+        size += count
+    return size, "sha256-of-tags:" + digest.hexdigest()
 
 
 def _members(path: str) -> list[str]:

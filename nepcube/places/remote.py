@@ -97,13 +97,19 @@ class RemotePlace(Place):
         return bool(self._do(first))
 
     def names(self) -> list[str]:
+        folders, files = self.listing()
+        return sorted({*folders, *files})
+
+    def listing(self) -> tuple[list[str], dict[str, tuple[int, str]]]:
+        """Give the folders directly below it, and the files with size and stamp."""
         import obstore
 
         found = self._do(lambda store, key: obstore.list_with_delimiter(store, f"{key}/" if key else None))
         if found is None:
-            return []
-        paths = [*found["common_prefixes"], *(o["path"] for o in found["objects"])]
-        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+            return [], {}
+        folders = sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+        files = {one["path"].rpartition("/")[2]: _size_and_stamp(one) for one in found["objects"]}
+        return folders, dict(sorted(files.items()))
 
     def files(self) -> Iterator[tuple[str, int, str]]:
         """Give the URL, the size and the stamp of every object below, however deep."""
@@ -112,7 +118,7 @@ class RemotePlace(Place):
         root, key = split(self.url)
         found = self._do(lambda store, _: obstore.list(store, f"{key}/" if key else None, chunk_size=1000).collect())
         for one in found or ():
-            yield f"{root}/{one['path']}", one["size"], one["e_tag"] or str(one["last_modified"])
+            yield f"{root}/{one['path']}", *_size_and_stamp(one)
 
     def read(self) -> bytes | None:
         import obstore
@@ -156,7 +162,7 @@ class RemotePlace(Place):
         import obstore
 
         meta = self._do(obstore.head)
-        return None if meta is None else (meta["size"], meta["e_tag"] or str(meta["last_modified"]))
+        return None if meta is None else _size_and_stamp(meta)
 
     def stamp(self) -> Hashable | None:
         return self.head()
@@ -244,6 +250,10 @@ class RemotePlace(Place):
             yield folder
             for file in sorted(f for f in folder.rglob("*") if f.is_file()):
                 (self / file.relative_to(folder).as_posix()).upload(file)
+
+
+def _size_and_stamp(meta: Any) -> tuple[int, str]:
+    return meta["size"], meta["e_tag"] or str(meta["last_modified"])
 
 
 def split(url: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Readers: one file per provider; each gives the native grid, lazy, with units and codes told apart."""
 
 from nepcube.sources.contract import inspected, opened
-from nepcube.sources.files import expand
+from nepcube.sources.fetched import head, is_zarr, local
+from nepcube.sources.files import expand, size
 from nepcube.sources.protocol import Finding, Granule, Inspection, Request, Source, Tiled
 from nepcube.sources.raster import open_raster
 from nepcube.sources.registry import names, open_source, reader
@@ -14,10 +15,14 @@ __all__ = [
     "Source",
     "Tiled",
     "expand",
+    "head",
     "inspected",
+    "is_zarr",
+    "local",
     "names",
     "open_raster",
     "open_source",
     "opened",
     "reader",
+    "size",
 ]

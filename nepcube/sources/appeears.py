@@ -17,6 +17,7 @@ import numpy as np
 from nepcube.errors import SourceError
 from nepcube.sources import files, hdf5eos, rasters
 from nepcube.sources.family import FIELD, QC_FIELD, Family
+from nepcube.sources.fetched import local
 from nepcube.sources.files import border, damaged
 from nepcube.sources.hdf5 import require_sound_heaps
 from nepcube.sources.lattice import GEOGRAPHIC, SINUSOIDAL, SPHERE, Footprint
@@ -81,7 +82,7 @@ def _netcdf(path: str, name: re.Match[str], family: Family, request: Request) ->
     import h5py
 
     require_sound_heaps(path)
-    with border(path), h5py.File(path, "r") as file:
+    with border(path), h5py.File(local(path), "r") as file:
         held = {key: file[key] for key in list(file) if isinstance(file[key], h5py.Dataset)}
         field = held[family.field(held, FIELD, path)]
         axes = _axes(field, path)

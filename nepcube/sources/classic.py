@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from nepcube.sources.fetched import local
 from nepcube.sources.files import damaged
 
 # bytes of each type; those from 7 on are of the 64-bit data format alone
@@ -19,8 +20,8 @@ def require_whole(path: str) -> None:
     SourceError
         The header makes no sense, or the file ends before its data do: the library would read zeros there.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = os.path.getsize(local(path))
+    with open(local(path), "rb") as file:
         head = file.read(min(size, 2**22))
     try:
         needed = _Header(head).needed()

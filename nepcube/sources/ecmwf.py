@@ -13,7 +13,7 @@ from nepcube.sources import ecmwf_meaning as meaning
 from nepcube.sources import series
 from nepcube.sources.axes import is_spaced
 from nepcube.sources.ecmwf_headers import DOWNWARD, MONTHLY, NAMES, Header, header_of, prepare
-from nepcube.sources.files import is_url, require
+from nepcube.sources.files import require
 from nepcube.sources.limits import OfProduct, limits, within
 from nepcube.sources.netcdf import OpenFile, open_file
 from nepcube.sources.protocol import Finding, Inspection, Request
@@ -178,7 +178,7 @@ class _Look:
 
     def __call__(self, path: str) -> OpenFile:
         bounds = self.request.bounds
-        kind = "Zarr" if is_url(path) else require(path, "HDF5", "NetCDF classic", "Zarr", "GRIB")
+        kind = require(path, "HDF5", "NetCDF classic", "Zarr", "GRIB")
         if kind == "GRIB":
             from nepcube.sources.grib import open_grib
 

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nepcube.errors import NepcubeError, SourceError
+from nepcube.places import LocalPlace, is_url, place_of
+from nepcube.sources import fetched
+from nepcube.sources.fetched import local
 
 _MAGIC = (
     (b"\x0e\x03\x13\x01", "HDF4"),
@@ -32,19 +35,13 @@ _WAYS_OUT = {
     "a ZIP archive": "Unpack it first: the Climate Data Store delivers several files in one ZIP.",
     "a gzip file": "Unpack it first (gunzip).",
     GZIPPED_TIFF: "Unpack it first (gunzip).",
-    "a URL": "Download it first: stores that end with .zarr and GeoTIFFs are read by their URL, other files are not.",
     "empty": "The download failed: download it again.",
     "GRIB": "Ask for NetCDF, or convert it; only the readers of ERA5-Land and ERA5 take GRIB.",
 }
 
 
-def is_url(path: str) -> bool:
-    """Tell whether a path is a URL (``s3://…``, ``https://…``)."""
-    return "://" in path
-
-
 def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Give the files that some paths and patterns name, sorted, each once; URLs stay as they are.
+    """Give the files that some paths and patterns name, sorted, each once; patterns of object stores are listed.
 
     Raises
     ------
@@ -55,7 +52,9 @@ def expand(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     found: dict[str, str] = {}
     empty = []
     for pattern in (os.fspath(p) for p in patterns):
-        here = [pattern] if is_url(pattern) else _matches(pattern)
+        if pattern.startswith("file://"):
+            pattern = str(_folder(pattern))
+        here = fetched.matches(pattern) if is_url(pattern) else _matches(pattern)
         if not here:
             empty.append(pattern)
         for path in here:
@@ -75,8 +74,19 @@ def _matches(pattern: str) -> list[str]:
     return [p for p in here if os.path.isfile(p) or kind(p) == "Zarr" or p.rstrip(os.sep).endswith(".zarr")]
 
 
+def _folder(url: str) -> LocalPlace:
+    try:
+        place = place_of(url)
+    except NepcubeError as error:
+        raise SourceError(error.what, error.way_out) from None
+    assert isinstance(place, LocalPlace)
+    return place
+
+
 def size(path: str) -> int:
-    """Give the bytes of a file or of a folder; 0 of a URL, which is not asked."""
+    """Give the bytes of a file or of a folder; 0 of a Zarr store behind a URL, which is not listed."""
+    if is_url(path):
+        return 0 if fetched.is_zarr(path) else fetched.head(path)[0]
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
@@ -84,12 +94,12 @@ def size(path: str) -> int:
 
 def kind(path: str) -> str:
     """Tell what a file is: ``"HDF4"``, ``"HDF5"``, ``"NetCDF classic"``, ``"TIFF"``, … or ``"unknown"``."""
-    if is_url(path):
-        return _kind_of_url(path)
-    if Path(path).is_dir():
+    if is_url(path) and fetched.is_zarr(path):
+        return "Zarr"
+    if Path(local(path)).is_dir():
         return "Zarr" if any((Path(path) / name).exists() for name in _ZARR) else "a folder"
     try:
-        with open(path, "rb") as file:
+        with open(local(path), "rb") as file:
             head = file.read(512)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}).", "Check the file's permissions.") from None
@@ -102,14 +112,6 @@ def kind(path: str) -> str:
     if text.startswith((b"<!doctype html", b"<html", b"<?xml")) or b"<html" in text:
         return "an HTML page"
     return "unknown"
-
-
-def _kind_of_url(url: str) -> str:
-    # nothing is fetched to tell
-    name = url.split("?")[0].rstrip("/").lower()
-    if name.endswith(".zarr"):
-        return "Zarr"
-    return "TIFF" if name.endswith((".tif", ".tiff", ".cog")) else "a URL"
 
 
 def _kind_in_gzip(head: bytes) -> str:

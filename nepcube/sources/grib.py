@@ -16,6 +16,7 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources.ecmwf_headers import BY_HOUR, MONTHLY, by_hour, is_preliminary
+from nepcube.sources.fetched import local
 from nepcube.sources.files import border, damaged, windows_of
 from nepcube.sources.kept import stamp
 from nepcube.sources.netcdf import OpenFile, on_axes
@@ -63,7 +64,7 @@ class GribArray:
         windows, takes = windows_of(key, self.shape)
         steps, rows, columns = windows
         out = np.empty([len(w) for w in windows], np.float32)
-        with border(self.path), open(self.path, "rb") as file:
+        with border(self.path), open(local(self.path), "rb") as file:
             for k, step in enumerate(steps):
                 field = self._decode(file, *self.places[step])
                 out[k] = field[rows.start : rows.stop, columns.start : columns.stop]
@@ -119,7 +120,7 @@ def _eccodes(path: str) -> Any:
 def _messages(path: str, names: Sequence[str] | None) -> list[_Message]:
     codes = _eccodes(path)
     out, held, end = [], set(), 0
-    with _LOCK, open(path, "rb") as file:
+    with _LOCK, open(local(path), "rb") as file:
         try:
             while (handle := codes.codes_grib_new_from_file(file)) is not None:
                 try:

@@ -20,6 +20,7 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
+from nepcube.sources.fetched import local
 from nepcube.sources.files import border, require
 from nepcube.sources.kept import Kept, stamp
 
@@ -208,7 +209,7 @@ def read_header(path: str) -> EosHeader:
         The file is not HDF4-EOS, is damaged or cut off.
     """
     require(path, "HDF4")
-    with border(path), open(path, "rb") as opened:
+    with border(path), open(local(path), "rb") as opened:
         file = _File(opened)
         groups = file.groups()
         attributes = {k: v for group in groups if group.kind == "CDF0.0" for k, v in file.attributes(group).items()}
@@ -235,7 +236,7 @@ def read_field(path: str, field: str) -> NDArray[Any]:
 
 def _read_field(path: str, field: str) -> NDArray[Any]:
     with border(path):
-        with open(path, "rb") as opened:
+        with open(local(path), "rb") as opened:
             file = _File(opened)
             group = next(g for g in file.groups() if g.kind == "Var0.0" and g.name == field)
             shape, order, data = file.field(group)
@@ -250,7 +251,7 @@ def _by_library(path: str, field: str) -> NDArray[Any]:
     from pyhdf.SD import SD
 
     with _LOCK:
-        sd = SD(path)
+        sd = SD(local(path))
         try:
             return np.asarray(sd.select(field).get())
         finally:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
+from nepcube.sources.fetched import local
 from nepcube.sources.files import damaged
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def require_sound_heaps(path: str) -> None:
     SourceError
         One of them has no end.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = os.path.getsize(local(path))
+    with open(local(path), "rb") as file:
         for start in sorted({0, max(0, size - _SEARCHED)}):
             file.seek(start)
             data = file.read(_SEARCHED)
@@ -73,7 +74,7 @@ def require_headers(path: str) -> None:
     """
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with h5py.File(local(path), "r") as file:
         for item in file.values():
             if isinstance(item, h5py.Dataset):
                 dict(item.attrs)
@@ -90,8 +91,8 @@ def require_all_chunks(path: str, names: Iterable[str]) -> None:
     """
     import h5py
 
-    size = os.path.getsize(path)
-    with h5py.File(path, "r") as file:
+    size = os.path.getsize(local(path))
+    with h5py.File(local(path), "r") as file:
         for name in names:
             variable = file.get(name)
             if isinstance(variable, h5py.Dataset) and variable.size:
@@ -161,7 +162,7 @@ def require_found(path: str, name: str, key: Sequence[slice | int], values: NDAr
 
     if not all(isinstance(k, slice) and k.step in (None, 1) for k in key):
         return
-    with h5py.File(path, "r") as file:
+    with h5py.File(local(path), "r") as file:
         variable = file[name]
         if variable.chunks is None:
             return

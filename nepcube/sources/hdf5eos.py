@@ -18,6 +18,7 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources.eos import EosField, EosHeader, parse_grid
+from nepcube.sources.fetched import local
 from nepcube.sources.files import border, damaged, require
 from nepcube.sources.hdf5 import index_of, require_sound_heaps
 from nepcube.sources.kept import Kept, stamp
@@ -44,7 +45,7 @@ def read_header(path: str) -> EosHeader:
 
     fields: dict[str, EosField] = {}
     require_sound_heaps(path)
-    with border(path), h5py.File(path, "r") as file:
+    with border(path), h5py.File(local(path), "r") as file:
         if _GRIDS not in file or _STRUCTURE not in file:
             text = None
         else:
@@ -92,7 +93,7 @@ def require_whole(dataset: Any, path: str) -> None:
     """
     if dataset.chunks is None:
         return
-    index = index_of(dataset, os.path.getsize(path))
+    index = index_of(dataset, os.path.getsize(local(path)))
     if index.there < index.wanted:
         missing = index.wanted - index.there
         raise damaged(path, ValueError(f"{missing} of {index.wanted} chunks of {dataset.name} are not there"))
@@ -116,7 +117,7 @@ def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDAr
     import h5py
 
     with border(path):
-        with h5py.File(path, "r") as file:
+        with h5py.File(local(path), "r") as file:
             dataset = file[place]
             filters = _filters(dataset)
             if dataset.chunks is None or filters is None or file.userblock_size:
@@ -128,7 +129,7 @@ def _read_window(path: str, place: str, window: tuple[int | slice, ...]) -> NDAr
         spans = tuple(w if isinstance(w, slice) else slice(w, w + 1) for w in window)
         out = np.empty([s.stop - s.start for s in spans], dtype)
         steps = (range(s.start // c * c, s.stop, c) for s, c in zip(spans, chunks, strict=True))
-        with open(path, "rb") as raw:
+        with open(local(path), "rb") as raw:
             for corner in itertools.product(*steps):
                 chunk = index[corner]
                 raw.seek(chunk.byte_offset)

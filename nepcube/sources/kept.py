@@ -8,14 +8,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from nepcube.sources.fetched import local
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def stamp(path: str) -> tuple[int, int] | None:
-    """Give what changes when a file is written anew, for a key; None of a URL, or of what is not there."""
+    """Give what changes when a file is written anew, for a key; None of a Zarr store's URL, or of what is not there."""
     try:
-        state = os.stat(path)
+        state = os.stat(local(path))
     except OSError:
         return None
     return state.st_mtime_ns, state.st_size

@@ -187,7 +187,7 @@ def _granules(held: Sequence[Piece]) -> list[Granule]:
         version = f"v{first.version}" if first.version else "version not stated"
         quality = " quality" if all(piece.role != NPP for piece in group) else ""
         detail = f"{first.label} {version}{quality}"
-        out.append(Granule(path, os.path.getsize(path), f"{min(years)}-01-01", f"{max(years)}-12-31", detail))
+        out.append(Granule(path, files.size(path), f"{min(years)}-01-01", f"{max(years)}-12-31", detail))
     return sorted(out, key=lambda granule: (granule.start, granule.detail, granule.path))
 
 

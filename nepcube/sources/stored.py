@@ -7,7 +7,6 @@ each file that it opens is closed under the same lock. HDF5 goes through h5py an
 from __future__ import annotations
 
 import json
-import os
 import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SourceError
+from nepcube.places import is_url, place_of
 from nepcube.sources.classic import require_whole
-from nepcube.sources.files import border, is_url, require
+from nepcube.sources.fetched import local
+from nepcube.sources.files import border, require
 from nepcube.sources.hdf5 import require_all_chunks, require_found, require_headers, require_sound_heaps
 from nepcube.sources.kept import stamp
 
@@ -43,6 +44,11 @@ class StoredArray:
         # the netCDF4 library's files are not kept open, so that none is closed behind the lock's back
         self._variable = None if engine == "netcdf4" else variable
         self._undeclared = _undeclared_fill(variable, nodata)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # where it is sent, what a URL names is fetched to another folder
+        opened = is_url(self.path) and self.engine != "zarr"
+        return self.__dict__ | ({"_variable": None} if opened else {})
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> NDArray[Any]:
         with border(self.path):
@@ -143,13 +149,16 @@ def _open(path: str, engine: str) -> xr.Dataset:
     import xarray as xr
 
     how: dict[str, Any] = {"engine": engine, "decode_timedelta": False, "decode_coords": "all", "cache": False}
+    where: Any = local(path)
     if engine == "zarr":
         how["consolidated"] = _consolidated(path)
+        if is_url(path):
+            where = place_of(path).zarr()
     try:
-        return xr.open_dataset(path, **how)
+        return xr.open_dataset(where, **how)
     except ValueError:
         # a time axis that cannot be decoded is told from a file that cannot be read
-        plain = xr.open_dataset(path, **how, decode_times=False)
+        plain = xr.open_dataset(where, **how, decode_times=False)
     with plain:
         units = [str(v.attrs["units"]) for v in plain.variables.values() if " since " in str(v.attrs.get("units", ""))]
     raise undated(path, units[0] if units else None)
@@ -163,17 +172,13 @@ def undated(path: str, units: str | None) -> SourceError:
     )
 
 
-def _consolidated(path: str) -> bool | None:
+def _consolidated(path: str) -> bool:
     # said, so that xarray has nothing to warn of
-    if is_url(path):
-        return None
-    if os.path.exists(os.path.join(path, ".zmetadata")):
+    place = place_of(path)
+    if (place / ".zmetadata").exists():
         return True
-    try:
-        with open(os.path.join(path, "zarr.json"), encoding="utf-8") as file:
-            return "consolidated_metadata" in json.load(file)
-    except FileNotFoundError:
-        return False
+    text = (place / "zarr.json").read_text()
+    return False if text is None else "consolidated_metadata" in json.loads(text)
 
 
 def _chunks(v: xr.DataArray) -> tuple[int, ...]:

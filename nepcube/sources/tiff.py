@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SourceError
-from nepcube.sources.files import GZIPPED_TIFF, border, is_url, require
+from nepcube.sources.fetched import local
+from nepcube.sources.files import GZIPPED_TIFF, border, require
 from nepcube.sources.kept import stamp
 from nepcube.sources.tiff_blocks import Blocks, Layout, MissingBlocks, Needed, layout_of
 
@@ -68,7 +69,7 @@ def read_header(path: str, *kinds: str) -> Header:
     with border(path):
         if gzipped:
             return _gzipped_header(path)
-        image = None if is_url(path) else _layout(path, stamp(path)).image
+        image = _layout(path, stamp(path)).image
         with _opened(path) as file:
             return _header(path, file, gzipped, image)
 
@@ -78,7 +79,7 @@ def read(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Give a window of some bands, which count from 1, as it is stored; their scales and their offsets.
 
-    Every block that it needs is looked at before (`tiff_blocks`), but those behind a URL.
+    Every block that it needs is looked at before (`tiff_blocks`).
 
     Parameters
     ----------
@@ -113,9 +114,9 @@ def _require_sound(path: str, content: bytes | None, needed: Needed) -> None:
         if content is not None:
             raw = io.BytesIO(content)
             layout_of(raw, len(content)).require_sound(raw, needed)
-        elif not is_url(path):
+        else:
             layout = _layout(path, stamp(path))
-            with open(path, "rb") as file:
+            with open(local(path), "rb") as file:
                 layout.require_sound(file, needed)
     except MissingBlocks as error:
         raise SourceError(
@@ -126,8 +127,8 @@ def _require_sound(path: str, content: bytes | None, needed: Needed) -> None:
 
 @lru_cache(maxsize=256)
 def _layout(path: str, _stamp: tuple[int, int] | None) -> Layout:
-    with open(path, "rb") as raw:
-        return layout_of(raw, os.path.getsize(path))
+    with open(local(path), "rb") as raw:
+        return layout_of(raw, os.path.getsize(local(path)))
 
 
 @contextmanager
@@ -136,7 +137,7 @@ def _opened(path: str, content: bytes | None = None) -> Iterator[Any]:
     import rasterio
 
     if content is None:
-        with rasterio.open(path, driver="GTiff") as file:
+        with rasterio.open(local(path), driver="GTiff") as file:
             yield file
         return
     with rasterio.MemoryFile(content) as memory, memory.open(driver="GTiff") as file:
@@ -168,10 +169,10 @@ def _header(path: str, file: Any, gzipped: bool, image: Blocks | None) -> Header
 
 
 def _gzipped_header(path: str) -> Header:
-    with open(path, "rb") as raw:
+    with open(local(path), "rb") as raw:
         raw.seek(-4, os.SEEK_END)
         stated = int.from_bytes(raw.read(), "little")
-    with gzip.open(path) as stream:
+    with gzip.open(local(path)) as stream:
         head = stream.read(_HEAD)
     if stated > _HEAD:
         # the directories are at the front of most files, else all of the file is needed
@@ -195,5 +196,5 @@ def _end(layout: Layout) -> int:
 
 def _decompressed(path: str) -> bytes:
     # the checksum at the end is tested by reading to the end
-    with gzip.open(path) as stream:
+    with gzip.open(local(path)) as stream:
         return stream.read()

@@ -6,6 +6,7 @@ import http.client
 import http.server
 import logging
 import random
+import re
 import threading
 import urllib.request
 from types import SimpleNamespace
@@ -40,7 +41,7 @@ def s3(server, monkeypatch, request):
     """The environment of the store, and a URL in it that no other test uses."""
     for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": server}.items():
         monkeypatch.setenv(name, value)
-    return SimpleNamespace(url=f"s3://data/{request.node.name}/out", address=server)
+    return SimpleNamespace(url=f"s3://data/{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())}/out", address=server)
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
