@@ -1,7 +1,7 @@
 """Statistics over time, one cell for itself: trend, stability, drivers, and classes of the maps they make."""
 
-from nepcube.stats.attribution import attribution, residual_trend
 from nepcube.stats.breakpoint import breakpoint_trend, pettitt
+from nepcube.stats.causes import attribution, residual_trend
 from nepcube.stats.classes import Histogram, classify, interval_labels, natural_breaks
 from nepcube.stats.drivers import (
     dominant_driver,
@@ -12,6 +12,14 @@ from nepcube.stats.drivers import (
     semi_partial_correlation,
 )
 from nepcube.stats.field import FieldSignificance, false_discovery_rate, field_significance
+from nepcube.stats.schemes import (
+    ClassBreaks,
+    class_breaks,
+    equal_interval_breaks,
+    goodness_of_fit,
+    quantile_breaks,
+    standard_deviation_breaks,
+)
 from nepcube.stats.stability import coefficient_of_variation, hurst_exponent, mean
 from nepcube.stats.sufficient import (
     merge_statistics,
@@ -23,15 +31,19 @@ from nepcube.stats.sufficient import (
 from nepcube.stats.trend import linear_trend, mann_kendall, theil_sen, trend_classes
 
 __all__ = [
+    "ClassBreaks",
     "FieldSignificance",
     "Histogram",
     "attribution",
     "breakpoint_trend",
+    "class_breaks",
     "classify",
     "coefficient_of_variation",
     "dominant_driver",
+    "equal_interval_breaks",
     "false_discovery_rate",
     "field_significance",
+    "goodness_of_fit",
     "hurst_exponent",
     "interval_labels",
     "linear_trend",
@@ -44,9 +56,11 @@ __all__ = [
     "partial_correlations",
     "partial_from_statistics",
     "pettitt",
+    "quantile_breaks",
     "residual_trend",
     "ridge_contributions",
     "semi_partial_correlation",
+    "standard_deviation_breaks",
     "sufficient_statistics",
     "theil_sen",
     "trend_classes",

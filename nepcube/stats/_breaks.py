@@ -38,13 +38,87 @@ def histogram(values: Any, weights: Any, low: float, high: float, bins: int) -> 
 
 
 @compiled
+def count_into(
+    values: Any,
+    keys: Any,
+    weights: Any,
+    slots: Any,
+    shift: Any,
+    offset: Any,
+    mask: Any,
+    middle: Any,
+    width: Any,
+    sums: Any,
+    smallest: Any,
+    largest: Any,
+) -> None:
+    """Sum weights and their first two moments (in widths from a bin's middle) and take both ends, for each bin.
+
+    A slot names a bin, or, negative, the table that divides it by the next bits of the key.
+    """
+    for i in range(values.size):
+        v = values[i]
+        w = weights[i]
+        if not np.isfinite(v) or not (w > 0.0):
+            continue
+        b = slots[np.int64(keys[i] >> shift[0])]
+        while b < 0:
+            node = -b - 1
+            b = slots[offset[node] + np.int64((keys[i] >> shift[node]) & mask[node])]
+        at = (v - middle[b]) / width[b] if width[b] > 0.0 else 0.0
+        w *= WEIGHT_POINT
+        sums[0, b] += np.int64(np.rint(w))
+        sums[1, b] += np.int64(np.rint(w * at))
+        sums[2, b] += np.int64(np.rint(w * at * at))
+        smallest[b] = min(smallest[b], v)
+        largest[b] = max(largest[b], v)
+
+
+@compiled
+def _two_sum(a: float, b: float) -> tuple[float, float]:
+    s = a + b
+    c = s - a
+    return s, (a - (s - c)) + (b - c)
+
+
+@compiled
+def _two_product(a: float, b: float) -> tuple[float, float]:
+    # Dekker 1971
+    p = a * b
+    c = 134217729.0 * a
+    ah = c - (c - a)
+    al = a - ah
+    c = 134217729.0 * b
+    bh = c - (c - b)
+    bl = b - bh
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+@compiled
+def _add(ah: float, al: float, bh: float, bl: float) -> tuple[float, float]:
+    s, e = _two_sum(ah, bh)
+    e += al + bl
+    h = s + e
+    return h, e - (h - s)
+
+
+@compiled
 def _cost(w: Any, s: Any, q: Any, i: int, j: int) -> float:
-    # within sum of squares of items i..j, from prefix sums of the centred values
-    weight = w[j + 1] - w[i]
-    if weight <= 0.0:
+    # within sum of squares of items i..j, from prefix sums of doubled precision: one value of 1e12 among small ones
+    # would leave no digit of theirs in float64
+    wh, wl = _add(w[j + 1, 0], w[j + 1, 1], -w[i, 0], -w[i, 1])
+    if wh <= 0.0:
         return 0.0
-    total = s[j + 1] - s[i]
-    return max(q[j + 1] - q[i] - total * total / weight, 0.0)
+    sh, sl = _add(s[j + 1, 0], s[j + 1, 1], -s[i, 0], -s[i, 1])
+    qh, ql = _add(q[j + 1, 0], q[j + 1, 1], -q[i, 0], -q[i, 1])
+    # the mean, then q - mean * s
+    first = sh / wh
+    ph, pl = _two_product(first, wh)
+    rh, rl = _add(sh, sl, -ph, -pl - first * wl)
+    second = (rh + rl) / wh
+    ph, pl = _two_product(first, sh)
+    th, tl = _add(qh, ql, -ph, -pl - first * sl - second * sh)
+    return max(th + tl, 0.0)
 
 
 @compiled
@@ -95,20 +169,22 @@ def fisher_jenks(values: Any, weights: Any, k: int) -> Any:
     Divide and conquer over the monotone optimum: O(k n log n).
     """
     n = values.size
-    total = 0.0
-    mean = 0.0
+    most = 0.0
     for i in range(n):
-        total += weights[i]
-        mean += weights[i] * values[i]
-    mean /= total
-    w = np.zeros(n + 1)
-    s = np.zeros(n + 1)
-    q = np.zeros(n + 1)
+        most = max(most, abs(values[i]))
+    # a power of two, so that no square overflows and no digit is lost
+    scale = 2.0 ** -np.floor(np.log2(most)) if most > 0.0 else 1.0
+    w = np.zeros((n + 1, 2))
+    s = np.zeros((n + 1, 2))
+    q = np.zeros((n + 1, 2))
     for i in range(n):
-        d = values[i] - mean
-        w[i + 1] = w[i] + weights[i]
-        s[i + 1] = s[i] + weights[i] * d
-        q[i + 1] = q[i] + weights[i] * d * d
+        v = values[i] * scale
+        load = weights[i]
+        w[i + 1, 0], w[i + 1, 1] = _add(w[i, 0], w[i, 1], load, 0.0)
+        ph, pl = _two_product(load, v)
+        s[i + 1, 0], s[i + 1, 1] = _add(s[i, 0], s[i, 1], ph, pl)
+        qh, ql = _two_product(ph, v)
+        q[i + 1, 0], q[i + 1, 1] = _add(q[i, 0], q[i, 1], qh, ql + pl * v)
     choices = np.zeros((k, n), np.int64)
     previous = np.empty(n)
     for j in range(n):

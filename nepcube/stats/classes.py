@@ -14,10 +14,13 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.errors import SpecError
+from nepcube.stats.binning import Bins, Counts, Full, heavy, settle
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+    from nepcube.stats.schemes import ClassBreaks
 
 NO_CLASS = 255
 BINS = 1 << 16
@@ -80,11 +83,14 @@ class Histogram:
         return tuple(float(self.smallest[full[s]]) for s in starts[1:])
 
 
-def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None = None) -> tuple[float, ...]:
+def natural_breaks(
+    da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None = None, tolerance: float = 1e-9
+) -> tuple[float, ...]:
     """Find the breaks that make the classes most uniform within (Fisher-Jenks), from all cells.
 
-    Values are exact where a map has at most 65,536 of them; larger maps are counted in as many bins, over all cells,
-    which makes the breaks those of the bins. The result does not depend on chunks.
+    Exact where a map has at most 65,536 values. Larger maps are counted in bins that hold a small share of all cells
+    each, and the bins at the breaks are divided until the sum of squares within the classes exceeds that of the best
+    breaks there by no more than `tolerance` of itself. The result does not depend on chunks.
 
     Parameters
     ----------
@@ -94,6 +100,9 @@ def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None
         Number of classes.
     weights : xarray.DataArray, optional
         The area of each cell, broadcast against `da`; equal weights when left out.
+    tolerance : float
+        Of the sum over the breaks of 2 h W (difference of the means beside it), where h and W are the width and the
+        weight of the bin at the break, relative to the sum of squares within the classes.
 
     Returns
     -------
@@ -114,38 +123,81 @@ def natural_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | None
 
     if k < 2:
         raise SpecError(f"natural breaks: {k} class(es).", "Ask for two or more.")
-    blocks = list(_blocks(da, weights))
-    lows, highs, count, heaviest = [], [], 0, 0.0
-    for block, load in blocks:
-        values = _finite(block())
-        if values.size:
-            heaviest = max(heaviest, float(np.max(_finite(load()), initial=0.0)))
-            lows.append(values.min())
-            highs.append(values.max())
-            count += values.size
-    if not lows:
-        raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
-    if count <= BINS:
-        values = np.concatenate([np.asarray(b(), np.float64).ravel() for b, _ in blocks])
-        loads = np.concatenate([np.broadcast_to(w(), np.shape(b())).ravel() for b, w in blocks]).astype(np.float64)
-        good = np.isfinite(values) & (loads > 0)
-        distinct, inverse = np.unique(values[good], return_inverse=True)
+    cells = Cells.of(da, weights)
+    if cells.count <= BINS:
+        distinct, loads = cells.distinct()
         if distinct.size < k:
             raise SpecError(
                 f"natural breaks: {distinct.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."
             )
-        starts = _breaks.fisher_jenks(distinct, np.bincount(inverse, loads[good]), k)
+        starts = _breaks.fisher_jenks(distinct, loads, k)
         return tuple(float(distinct[s]) for s in starts[1:])
-    low, high = float(min(lows)), float(max(highs))
-    # the fixed point of the histogram is made for weights near one; a power of two changes no digit
-    scale = 2.0 ** -np.floor(np.log2(heaviest)) if heaviest > 0 else 1.0
-    total: Histogram | None = None
-    for block, load in blocks:
-        part = Histogram.of(block(), np.asarray(load(), np.float64) * scale, low, high)
-        total = part if total is None else total + part
-    if total is None:
-        raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
-    return total.breaks(k)
+    full = settle(cells.counted, lambda f: _at_the_breaks(f, k, tolerance)).full()
+    if full.weight.size < k:
+        raise SpecError(
+            f"natural breaks: {full.weight.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."
+        )
+    starts = _breaks.fisher_jenks(full.centre, full.weight, k)
+    return tuple(float(full.smallest[s]) for s in starts[1:])
+
+
+def _at_the_breaks(full: Full, k: int, tolerance: float) -> NDArray[np.int64]:
+    # the bins to divide: those that hold too much, then those where a break may lie within
+    from nepcube.stats import _breaks
+
+    many = heavy(full)
+    if (full.largest[many] > full.smallest[many]).any() or full.weight.size < k:
+        return many if full.weight.size >= k else np.arange(full.weight.size)
+    starts = _breaks.fisher_jenks(full.centre, full.weight, k)
+    squares, means = full.squares(starts)
+    middles = np.searchsorted(full.smallest, (means[:-1] + means[1:]) / 2, side="right") - 1
+    last = full.weight.size - 1
+    near = np.array([starts[1:] - 1, starts[1:], *(np.clip(middles + i, 0, last) for i in (-1, 0, 1))])
+    ends = full.largest * full.unit - full.smallest * full.unit
+    excess = 2 * ends[near] * full.weight[near] * np.diff(means * full.unit)
+    if float(excess.max(axis=0).sum()) <= tolerance * squares:
+        return np.empty(0, np.int64)
+    return near.ravel()
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The values and weights of a map, block by block; weights are brought near one by a power of two."""
+
+    blocks: list[tuple[Any, Any]]
+    count: int
+    scale: float
+
+    @classmethod
+    def of(cls, da: xr.DataArray, weights: xr.DataArray | None) -> Cells:
+        """Look over the map once."""
+        blocks = list(_blocks(da, weights))
+        count, heaviest = 0, 0.0
+        for block, load in blocks:
+            values = _finite(block())
+            if values.size:
+                count += values.size
+                heaviest = max(heaviest, float(np.max(_finite(load()), initial=0.0)))
+        if not count or heaviest <= 0.0:
+            raise SpecError("natural breaks: the map has no value.", "Check what it was made from.")
+        # the fixed point of the counts is made for weights near one; a power of two changes no digit
+        return cls(blocks, count, 2.0 ** -np.floor(np.log2(heaviest)))
+
+    def distinct(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give the values, rising, and the weight of each, of a map that fits into memory."""
+        values = np.concatenate([np.asarray(b(), np.float64).ravel() for b, _ in self.blocks])
+        loads = np.concatenate([np.broadcast_to(w(), np.shape(b())).ravel() for b, w in self.blocks]).astype(np.float64)
+        good = np.isfinite(values) & (loads > 0)
+        found, inverse = np.unique(values[good], return_inverse=True)
+        weights: NDArray[np.float64] = np.bincount(inverse, loads[good], minlength=found.size).astype(np.float64)
+        return found, weights
+
+    def counted(self, bins: Bins) -> Counts:
+        """Count all blocks."""
+        total = bins.empty()
+        for block, load in self.blocks:
+            total.take(block(), np.asarray(load(), np.float64) * self.scale)
+        return total
 
 
 def _finite(values: Any) -> NDArray[np.float64]:
@@ -188,7 +240,7 @@ def _on_cells_of(da: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
 
 def classify(
     da: xr.DataArray,
-    breaks: Sequence[float],
+    breaks: Sequence[float] | ClassBreaks,
     *,
     labels: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
@@ -198,8 +250,9 @@ def classify(
     Parameters
     ----------
     da : xarray.DataArray
-    breaks : sequence of float
-        The inner breaks, rising: n breaks make n + 1 classes, the outer ones open.
+    breaks : sequence of float or ClassBreaks
+        The inner breaks, rising: n breaks make n + 1 classes, the outer ones open. Those of another region or period
+        serve as well; a record's method and domain are kept in the attributes.
     labels : sequence of str, optional
         Names of the classes, from the lowest; the bounds when left out.
     colors : sequence of str, optional
@@ -218,9 +271,11 @@ def classify(
     """
     import xarray as xr
 
-    inner = np.asarray(breaks, dtype=np.float64)
+    record = None if isinstance(breaks, Sequence | np.ndarray) else breaks
+    given = breaks if isinstance(breaks, Sequence | np.ndarray) else breaks.breaks
+    inner = np.asarray(given, dtype=np.float64)
     if inner.size == 0 or not np.isfinite(inner).all() or (np.diff(inner) <= 0).any():
-        raise SpecError(f"classes: the breaks {list(breaks)} do not rise.", "Give finite numbers in rising order.")
+        raise SpecError(f"classes: the breaks {list(given)} do not rise.", "Give finite numbers in rising order.")
     if inner.size > NO_CLASS - 1:
         raise SpecError(f"classes: {inner.size + 1} classes are more than {NO_CLASS}.", "Ask for fewer.")
     names = list(labels) if labels is not None else interval_labels(inner)
@@ -237,6 +292,8 @@ def classify(
     paint = [*colors, "#d9d9d9"] if colors is not None else None
     out.attrs = {"long_name": f"class of {da.attrs.get('long_name', da.name or 'the map')}", "units": "1"}
     out.attrs |= spec.flag_attrs(flags, "uint8", paint) | {"breaks": inner}
+    if record is not None:
+        out.attrs |= {"breaks_method": record.method, "breaks_domain": record.domain}
     return out
 
 

@@ -396,6 +396,38 @@ def excess_allowed(values, weights, exact, low, high, bins):
     return total
 
 
+def variance_fit(values, weights, inner):
+    """1 - (within) / (about the mean), exactly summed."""
+    whole = within(values, weights, [])
+    return 1 - within(values, weights, inner) / whole
+
+
+def shares_by_sorting(values, weights, k):
+    """The first value below which i / k of the weight lies, in whole numbers."""
+    order = np.argsort(values, kind="stable")
+    v = np.asarray(values, float)[order].tolist()
+    w = np.asarray(weights)[order].tolist()
+    total, out = sum(w), []
+    for i in range(1, k):
+        below = 0
+        for at, value in enumerate(v):
+            if at and value > v[at - 1] and below * k >= i * total:
+                out.append(value)
+                break
+            below += w[at]
+    return out
+
+
+def equal_parts(values, k):
+    return np.linspace(np.min(values), np.max(values), k + 1)[1:-1]
+
+
+def around_the_mean(values, weights, k):
+    mean = np.average(values, weights=weights)
+    sd = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    return mean + (np.arange(1, k) - k / 2) * sd
+
+
 def classes_by_counting(value, breaks):
     """255 where there is no value, else how many breaks are at or below it."""
     return 255 if math.isnan(value) else sum(b <= value for b in breaks)
@@ -444,6 +476,12 @@ ORACLES = {
     stats.partial_from_statistics: (partial_by_inverse,),
     stats.natural_breaks: (best_of_all_partitions, dynamic_program, dynamic_program_by_halves),
     stats.Histogram: (whole_histogram, dynamic_program),
+    stats.ClassBreaks: (variance_fit,),
+    stats.class_breaks: (dynamic_program, variance_fit),
+    stats.goodness_of_fit: (variance_fit,),
+    stats.quantile_breaks: (shares_by_sorting,),
+    stats.equal_interval_breaks: (equal_parts,),
+    stats.standard_deviation_breaks: (around_the_mean,),
     stats.classify: (classes_by_counting,),
     stats.interval_labels: (labels_by_hand,),
 }
