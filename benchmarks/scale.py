@@ -1,4 +1,4 @@
-"""Memory and speed of ``nepcube ingest`` and ``analyse`` as the area grows, beside what ``nepcube check`` predicts.
+"""Peak memory and speed of ``nepcube ingest`` and ``analyse`` by area, beside what ``nepcube check`` predicts.
 
 Years and block size are held fixed. The inputs come from a reader that makes them where they are asked for
 (closed_form.py), so no archive is written. The memory of the process tree is sampled 20 times a second. Each row is

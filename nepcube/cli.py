@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nepcube.pipeline import Options
     from nepcube.pipeline.checking import Checked
+    from nepcube.pipeline.estimating import Estimate
     from nepcube.pipeline.planning import Plan
 
 _MOST_FINDINGS = 200
@@ -160,7 +161,7 @@ def check_command(
     """Check the recipe and its files, and print the plan of the run."""
     from nepcube.pipeline import check
 
-    _tell(check(recipe, out=out, options=_options(workers, memory, None, block, False)))
+    _tell(check(recipe, out=out, options=_options(workers, memory, None, block, False), calibrated=True))
 
 
 def _tell(checked: Checked) -> None:
@@ -175,14 +176,7 @@ def _tell(checked: Checked) -> None:
         console.print(f"grid    {checked.grid}", markup=False)
     plan = checked.plan
     if plan is not None:
-        console.print(
-            f"plan    {plan.rows * plan.columns / 1e6:.2f} million cells, {plan.blocks} block(s), {plan.years} years, "
-            f"{plan.tasks} tasks on {plan.threads} thread(s)\n"
-            f"bytes   cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression\n"
-            f"layout  {_layout(plan)}\n"
-            f"memory  about {_size(plan.peak_memory)} at the peak",
-            markup=False,
-        )
+        console.print("\n".join(_plan_lines(plan, checked.estimate)), markup=False)
     if checked.done:
         console.print(f"done    {', '.join(checked.done)}", markup=False)
     archive = checked.recipe.archive
@@ -229,6 +223,38 @@ def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
     console.print(table)
     if len(told) > _MOST_FINDINGS:
         console.print(f"... and {len(told) - _MOST_FINDINGS} more", markup=False)
+
+
+def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
+    jobs = f"{plan.processes} processes" if plan.processes else f"{plan.threads} thread(s)"
+    read = written = ""
+    if estimate is not None:
+        read = (
+            f"about {_size(estimate.bytes_in)} in{', missing files at their usual size' if estimate.missing else ''}; "
+        )
+        written = f", about {_size(estimate.bytes_out)} compressed"
+    lines = [
+        f"plan    {plan.rows * plan.columns / 1e6:.2f} million cells, {plan.blocks} block(s) of {plan.block}, "
+        f"{plan.years} years, {plan.tasks} tasks on {jobs}",
+        f"bytes   {read}cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression"
+        f"{written}",
+        f"layout  {_layout(plan)}",
+        f"memory  about {_size(plan.peak_memory)} at the peak (ingest {_size(plan.memory.ingest)}, "
+        f"analyse {_size(plan.memory.analyse)})",
+    ]
+    if estimate is not None:
+        lines.append(
+            f"time    about {_duration(estimate.ingest + estimate.analyse)} (ingest {_duration(estimate.ingest)}, "
+            f"analyse {_duration(estimate.analyse)}), without downloads, tables and report; from {estimate.stands_on}"
+        )
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _layout(plan: Plan) -> str:

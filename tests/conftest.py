@@ -109,6 +109,11 @@ def cli(capfd, monkeypatch):
     def call(*arguments):
         from nepcube.cli import main
 
+        if arguments[:1] == ("check",):
+            # its seconds are worth one test, in tests/pipeline/test_planning.py
+            from nepcube.pipeline import calibrating
+
+            monkeypatch.setattr(calibrating, "calibrate", lambda _: calibrating.STATED)
         monkeypatch.setattr(sys, "argv", ["nepcube", *map(str, arguments)])
         capfd.readouterr()
         try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nepcube.execute.allocation import give_back_memory
     from nepcube.execute.clusters import make_engine, on_cluster
     from nepcube.execute.engine import Engine, Settings, told
     from nepcube.execute.lock import RunLock
     from nepcube.execute.signals import Stopped, asked, stopping
 
-__all__ = ["Engine", "RunLock", "Settings", "Stopped", "asked", "make_engine", "on_cluster", "stopping", "told"]
+__all__ = [
+    "Engine", "RunLock", "Settings", "Stopped", "asked", "give_back_memory", "make_engine", "on_cluster", "stopping",
+    "told",
+]  # fmt: skip
 
 # the signals are minded before anything else is imported
 _PLACES = {
@@ -19,6 +23,7 @@ _PLACES = {
     "Settings": "engine",
     "Stopped": "signals",
     "asked": "signals",
+    "give_back_memory": "allocation",
     "make_engine": "clusters",
     "on_cluster": "clusters",
     "stopping": "signals",

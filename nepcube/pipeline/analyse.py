@@ -10,12 +10,14 @@ import numpy as np
 
 from nepcube import harmonise, nep, spec, stats, store
 from nepcube import recipe as recipes
+from nepcube.execute import give_back_memory
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
 from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
+from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.years import span_of
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 STAGE = "analyse"
 _FREQUENCY = {"monthly": "month", "daily": "day"}
-# rows and columns of a strip in which months or days of climate are held at once
-_STRIP = {"annual": 512, "monthly": 512, "daily": 64}
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,13 @@ def _layouts(run: Run, plan: Plan) -> list[store.Layout]:
     shape = (len(plan.years), 1, 1)
     values = {n: rng.uniform(1, 2, shape).astype("float32") for n in plan.names if n != "npp_flag"}
     small = compute_statistics(
-        plan, _label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"]))
+        plan, label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"]))
     )
     return [store.Layout(str(n), str(v.dtype), dict(v.attrs), yearly=False) for n, v in small.data_vars.items()]
 
 
-def _label(plan: Plan, grid: GeoBox, window: Window, arrays: dict[str, Any]) -> xr.Dataset:
+def label(plan: Plan, grid: GeoBox, window: Window, arrays: dict[str, Any]) -> xr.Dataset:
+    """Dress the arrays of a block with its coordinates, the years and their attributes."""
     import xarray as xr
 
     dy, dx = dims(grid)
@@ -249,6 +250,7 @@ def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
 
 def execute_job(job: Job) -> dict[str, dict[str, int]]:
     """Compute and write the chunks of one block; give their checksums by unit."""
+    give_back_memory()
     out = {}
     for window in job.chunks:
         with store.pieces_of(job.cube, window) as cube, store.pieces_of(job.statistics, window) as maps:
@@ -263,7 +265,7 @@ def execute_job(job: Job) -> dict[str, dict[str, int]]:
 
 def _analysed(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], dict[Any, xr.DataArray]]:
     arrays = store.read_block(job.cube.path, job.plan.names, window)
-    ds = _label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
+    ds = label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
     rh = _respiration(job, ds, window)
     if job.plan.barren_is_zero:
         rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0))
@@ -295,7 +297,7 @@ def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
         return xr.concat(parts, dim="time", join="exact")
     rows = [
         xr.concat([_from_intervals(job, strip, year, part) for year in plan.years], dim="time", join="exact")
-        for strip, part in _strips(job.grid, fields, window, _STRIP[plan.basis])
+        for strip, part in _strips(job.grid, fields, window, STRIPS[plan.basis])
     ]
     return xr.concat(rows, dim=dims(job.grid)[0], join="exact").assign_coords(time=ds["time"])
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nepcube import recipe as recipes
 from nepcube.errors import NepcubeError
-from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Options, grid_of, require_same_cube
+from nepcube.pipeline import calibrating, inputs
+from nepcube.pipeline.context import Options, geographic_bounds, grid_of, require_same_cube
+from nepcube.pipeline.estimating import Estimate, estimate
 from nepcube.pipeline.planning import Plan, make_plan
 from nepcube.places import Place, place_of
 from nepcube.store import Ledger
@@ -25,6 +27,8 @@ class Checked:
     found: tuple[inputs.Found, ...]
     done: tuple[str, ...]
     faults: tuple[NepcubeError, ...]
+    bounds: tuple[float, float, float, float] | None = None
+    estimate: Estimate | None = None
 
     @property
     def ok(self) -> bool:
@@ -36,6 +40,7 @@ def check(
     *,
     out: str | os.PathLike[str] | Place | None = None,
     options: Options | None = None,
+    calibrated: bool = False,
 ) -> Checked:
     """Check a recipe and its files, and plan the run.
 
@@ -47,6 +52,8 @@ def check(
         The output, to say what is done already.
     options : Options, optional
         How it would be run.
+    calibrated : bool
+        Also try the kernels of the recipe for a moment, in a process of its own, and estimate the time.
 
     Returns
     -------
@@ -55,8 +62,19 @@ def check(
     """
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
+    if not calibrated:
+        return _checked(recipe, out, options or Options())
+    # while the files are looked at
+    with ThreadPoolExecutor(1) as pool:
+        rates = pool.submit(calibrating.calibrate, recipe)
+        found = _checked(recipe, out, options or Options())
+        if found.plan is None or found.bounds is None:
+            return found
+        return replace(found, estimate=estimate(recipe, found.plan, rates.result(), found.found, found.bounds))
+
+
+def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None, options: Options) -> Checked:
     faults: list[NepcubeError] = []
-    options = options or Options()
     plan, described, grid = None, "", None
     archive = recipe.archive
     generated = archive is not None and not Path(recipe.resolve(archive.path), "GENERATED.json").exists()
@@ -93,4 +111,5 @@ def check(
             faults.append(error)
         parts = ledger.parts()
         done = [s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)]
-    return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults))
+    bounds = None if grid is None else geographic_bounds(grid)
+    return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults), bounds)

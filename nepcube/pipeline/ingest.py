@@ -14,6 +14,7 @@ from dask.threaded import get as get_threaded
 
 from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
+from nepcube.execute import give_back_memory
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 STAGE = "ingest"
 # cells of native climate that are computed at once, where a year is one field of few tasks
 _NATIVE_CELLS, _TASKS = 2**20, 500
+# cells of months or days of native climate that are held at once, where one of them is not more
+_PIECE_CELLS = 2**23
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,8 @@ def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataA
     if len(parts) > 1:
         yield parts
         return
+    # of a large area few days at once, so that little is in memory there too
+    most = max(1, min(most, _PIECE_CELLS // max(1, parts[0][0].size)))
     for start in range(0, parts[0].sizes["time"], most):
         yield [parts[0].isel(time=slice(start, start + most))]
 
@@ -319,6 +324,7 @@ def _npp(run: Run, npp: tuple[xr.Dataset, int] | None, window: Window) -> xr.Dat
 
 def execute_job(job: Job) -> dict[str, int]:
     """Compute one block and write it."""
+    give_back_memory()
     out: dict[str, xr.DataArray] = {}
     for one in job.climate:
         out[one.sampling.quantity] = one.read(job.cube.grid, job.window, job.step)

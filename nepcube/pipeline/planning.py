@@ -1,100 +1,129 @@
-"""What a run will take: blocks, bytes, peak memory; and how a memory budget becomes threads."""
+"""What a run will take: blocks, bytes, files, peak memory, time; and how a memory budget becomes blocks and threads."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from nepcube import recipe as recipes
-from nepcube.errors import RecipeError
+from nepcube.errors import RecipeError, StoreError
 from nepcube.execute import Settings
 from nepcube.grid import target_grid
 from nepcube.pipeline.context import Options, cut_of
+from nepcube.pipeline.needs import Needs, needs_of
 from nepcube.places import Place
-from nepcube.store import KEPT, Sides
+from nepcube.store import CHUNK, Sides
 
-# bytes of an interpreter with everything imported and compiled, and of the decoded tiles that are kept
-_BASE = 430 * 2**20
-_TILES = 170 * 2**20
-# places of the source's centres that an average holds at once
-_CENTRES = 2**20 * 64
+# the smallest block that a budget makes of larger ones, where chunks are not cut yet
+_LEAST_BLOCK = 128
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Figures of a run, before it is done."""
+    """Figures of a run, before it is done.
+
+    `threads` counts the jobs at once: threads of one process, or `processes` of one thread.
+    """
 
     rows: int
     columns: int
+    block: int
     blocks: int
     years: int
     tasks: int
     bytes_cube: int
     bytes_statistics: int
-    peak_memory: int
+    memory: Needs
     threads: int
+    processes: int | None
     files: int
     sides: Sides
 
-
-def per_thread(recipe: recipes.Recipe, block: int, sides: Sides) -> int:
-    """Give the bytes that one job holds at its peak."""
-    years = len(recipe.years)
-    side = sides.chunk
-    cells = side * side
-    series = 2 + len(recipe.sources.drivers)
-    # all years of a chunk: the inputs and results in float32, the arrays that a statistic stacks, one year in float64
-    analyse = cells * years * 4 * (series + 4) + cells * 8 * 12 + cells * 4 * 30
-    ingest = block * block * (4 * 8 + 8 * 6)
-    if any(s.resampling == "average" or s.elevation for s in recipe.sources.readers().values()):
-        ingest += _CENTRES
-    if recipe.respiration.basis == "monthly":
-        analyse += cells * 12 * 8 * 5
-    elif recipe.respiration.basis == "daily":
-        analyse += 64 * side * 366 * 8 * 5
-    if sides.shard is not None:
-        # coded chunks on their way to the temporary files, and the shard that is put together of them
-        analyse += 2 * KEPT + 2 * 4 * sides.shard**2
-    return max(analyse, ingest)
+    @property
+    def peak_memory(self) -> int:
+        return self.memory.most
 
 
-def settle(recipe: recipes.Recipe, options: Options) -> Settings:
-    """Choose the number of threads or processes that stays within the memory budget.
+@dataclass(frozen=True)
+class _Cut:
+    block: int
+    sides: Sides
+
+
+def settle(
+    recipe: recipes.Recipe, options: Options, out: Place | None = None, shape: tuple[int, int] | None = None
+) -> tuple[Settings, Options]:
+    """Choose blocks, and threads or processes, that stay within the memory budget; give the options with the block.
+
+    Blocks are made smaller before fewer jobs are done at once, down to one chunk, where `--block` says nothing. Where
+    two processes do not fit, threads of one are taken. Chunks of a new store are made smaller only where nothing fits
+    otherwise, since they become more files.
 
     Raises
     ------
     RecipeError
-        The budget is less than one job needs.
+        The budget is less than the smallest that the recipe can be run with.
     """
     width = options.workers or os.cpu_count() or 1
-    processes = options.workers is not None and options.workers > 1
-    if options.memory is not None and options.scheduler is None:
-        sides, block = _cut(recipe, options)
-        one = per_thread(recipe, block, sides)
-        base = _BASE + _TILES
-        least = base + one
-        if options.memory < least:
-            raise RecipeError(
-                f"--memory {_mib(options.memory)}: one job of this recipe needs {_mib(least)}.",
-                f"Allow at least {_mib(least)}"
-                + (", or choose smaller blocks with --block 256." if block > 256 else "."),
-            )
-        if processes:
-            width = max(1, min(width, (options.memory - _BASE) // (base + one)))
+    processes = width if options.workers is not None and width > 1 else None
+    if options.memory is None or options.scheduler is not None:
+        return _settings(options, width, processes), options
+    cuts = list(_cuts(recipe, options, out, shape or _shape_of(recipe)))
+    for whole in (True, False):
+        some = [c for c in cuts if (c.sides.chunk >= min(CHUNK, cuts[0].block)) is whole]
+        for many in range(width, 0, -1):
+            for cut in some:
+                apart = many if processes is not None and many > 1 else None
+                if needs_of(recipe, cut.block, cut.sides, threads=many, processes=apart).most <= options.memory:
+                    return _settings(options, many, apart), replace(options, block=cut.block)
+                if (
+                    apart
+                    and needs_of(recipe, cut.block, cut.sides, threads=many, processes=None).most <= options.memory
+                ):
+                    return _settings(options, many, None), replace(options, block=cut.block)
+    least = min(needs_of(recipe, c.block, c.sides, threads=1, processes=None).most for c in cuts)
+    way_out = f"Allow at least {_mib(least)}"
+    if options.block is not None or out is not None:
+        way_out += ", or leave --block out" if options.block is not None else ""
+    raise RecipeError(
+        f"--memory {_mib(options.memory)}: this recipe needs {_mib(least)}, one job of the smallest blocks at a time.",
+        f"{way_out}.",
+    )
+
+
+def _settings(options: Options, width: int, processes: int | None) -> Settings:
+    if processes is not None:
+        return Settings(workers=processes, scheduler=options.scheduler)
+    return Settings(scheduler=options.scheduler, threads=width)
+
+
+def _cuts(recipe: recipes.Recipe, options: Options, out: Place | None, shape: tuple[int, int]) -> Iterator[_Cut]:
+    # from what was asked for to ever smaller blocks, each of whole chunks of what is there
+    block = options.block or recipe.blocks
+    seen: set[int] = set()
+    while True:
+        try:
+            sides, side = cut_of(shape, block, options.sides, out)
+        except StoreError:
+            if not seen:
+                raise
         else:
-            width = max(1, min(width, (options.memory - base) // one))
-    if processes and width > 1:
-        return Settings(workers=width, scheduler=options.scheduler)
-    return Settings(scheduler=options.scheduler, threads=int(width))
+            if side not in seen:
+                yield _Cut(side, sides)
+            seen.add(side)
+        smaller = CHUNK if block > CHUNK else block // 2
+        if options.block is not None or smaller < _LEAST_BLOCK:
+            return
+        block = smaller
 
 
-def _cut(recipe: recipes.Recipe, options: Options) -> tuple[Sides, int]:
-    shape = (1, 1)
+def _shape_of(recipe: recipes.Recipe) -> tuple[int, int]:
     # a grid around regions is not known before they are read, and is taken for one without shards
-    if not isinstance(recipe.grid.bounds, str):
-        rows, columns = target_grid(recipe.grid.bounds, recipe.grid.resolution, recipe.grid.crs).shape
-        shape = int(rows), int(columns)
-    return cut_of(shape, options.block or recipe.blocks, options.sides, None)
+    if isinstance(recipe.grid.bounds, str):
+        return 1, 1
+    rows, columns = target_grid(recipe.grid.bounds, recipe.grid.resolution, recipe.grid.crs).shape
+    return int(rows), int(columns)
 
 
 def _mib(value: int) -> str:
@@ -104,30 +133,32 @@ def _mib(value: int) -> str:
 def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, out: Place | None = None) -> Plan:
     """Work out the figures of a run; what is in `out` already stays cut as it is."""
     rows, columns = shape
+    settings, options = settle(recipe, options, out, shape)
     sides, block = cut_of(shape, options.block or recipe.blocks, options.sides, out)
     blocks = -(-rows // block) * -(-columns // block)
     years = len(recipe.years)
     cells = rows * columns
-    settings = settle(recipe, options)
-    processes = settings.workers is not None
     threads = settings.threads or settings.workers or 1
     statistics = 9 + 3 + 4 + 2 * len(recipe.correlates) * len(recipe.statistics.partial_correlation.of)
-    each = per_thread(recipe, block, sides)
     units = -(-rows // sides.unit) * -(-columns // sides.unit)
     layers = years * (len(recipe.sources.drivers) + 4) + statistics + 4
-    # no thread holds more than there is
-    share = min(1.0, cells / (block * block))
-    single = int(max(each * share, each * 0.05))
+    # no more jobs are under way, and no job is larger, than there is
+    busy = min(threads, blocks)
+    apart = None if settings.workers is None else settings.workers
+    largest = min(block, max(shape))
+    inner = Sides(min(sides.chunk, max(shape)), sides.shard)
     return Plan(
         rows,
         columns,
+        block,
         blocks,
         years,
         tasks=blocks * (years + 1) + 3 * blocks,
         bytes_cube=cells * years * (4 * (4 + len(recipe.sources.drivers) - 1) + 1),
         bytes_statistics=cells * (4 * statistics + 4),
-        peak_memory=_BASE + (threads * (_BASE + _TILES + single) if processes else _TILES + threads * single),
+        memory=needs_of(recipe, largest, inner, threads=busy, processes=apart),
         threads=threads,
+        processes=settings.workers,
         files=units * layers,
         sides=sides,
     )

@@ -109,7 +109,7 @@ def _do(
         _require_other(Path(recipe), folder)
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
-    settings = settle(recipe, options)
+    settings, options = settle(recipe, options, None if options.fresh else folder)
     if recipe.cluster is not None and options.workers is None and options.scheduler is None:
         settings = replace(settings, cluster=recipe.cluster.model_dump())
     made = _made(folder)

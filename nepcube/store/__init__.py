@@ -1,7 +1,7 @@
 """The only room that writes or opens our Zarr: layout, whole-unit writes, the ledger, the commit, verification."""
 
 from nepcube.store.ending import let_end
-from nepcube.store.layout import Layout, Sides, chunk_side, sides_for, sides_of
+from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
 from nepcube.store.reading import open_cube, open_statistics, open_store
@@ -9,6 +9,7 @@ from nepcube.store.shards import KEPT, pieces_of
 from nepcube.store.writing import Store, is_committed, read_block, read_sample
 
 __all__ = [
+    "CHUNK",
     "KEPT",
     "Layout",
     "Ledger",

@@ -1,0 +1,104 @@
+"""What the stages hold in memory at their peak, from figures that `benchmarks/scale.py` measures; docs/scale.md.
+
+Resident bytes, summed over the process tree: an interpreter with everything imported, for each process what its jobs
+hold, and before that the climate's own fields, which are made one at a time. What jobs hold depends on the block, the
+chunk and the years, and not on the area.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nepcube import recipe as recipes
+from nepcube.store import KEPT, Sides
+
+MIB = 2**20
+# an interpreter with what a stage imports and compiles; with dask.distributed; and the process that leads others
+_BASE = {"ingest": 262 * MIB, "analyse": 288 * MIB}
+_WORKER = 25 * MIB
+_LEADER = 235 * MIB
+# what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
+_THREAD = 4 * MIB
+# bytes a cell of a block: NPP and its flags in the source and on the grid, a driver on the grid, positions
+_PER_CELL, _PER_DRIVER = 44, 5
+# decoded tiles that a process keeps, and what decoding one more holds
+_TILED = {"mod17a3hgf": (72 * MIB, 27 * MIB), "vnp17a3hgf": (0, 8 * MIB)}
+# places of the source's centres that an average holds at once
+_CENTRES = 2**20 * 64
+# rows of a chunk in which a year of months or days is held at once, and bytes a cell and step
+STRIPS = {"annual": 512, "monthly": 256, "daily": 64}
+_STEPS = {"annual": 0, "monthly": 12, "daily": 366}
+_PER_STEP = 40
+# degrees of the climate's own grid, the finest where it is not known, and bytes a cell of a field that is being made
+_NATIVE = {"era5-land": 0.1, "era5": 0.25}
+_FINEST, _PER_NATIVE = 0.05, 32
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes at the peak of each stage."""
+
+    ingest: int
+    analyse: int
+
+    @property
+    def most(self) -> int:
+        return max(self.ingest, self.analyse)
+
+
+def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
+    """Give the bytes that one job of each stage holds."""
+    years = len(recipe.years)
+    drivers = len(recipe.sources.drivers)
+    readers = recipe.sources.readers()
+    ingest = _THREAD + block * block * (_PER_CELL + _PER_DRIVER * drivers)
+    if "npp" in readers:
+        ingest += max(_TILED.get(r.source.reader, (0, 0))[1] for r in readers["npp"].records(recipe.period))
+    if any(s.resampling == "average" or s.elevation for s in readers.values()):
+        ingest += _CENTRES
+    cells = sides.chunk**2
+    # the inputs, flags, rh and nep in float32, beside the controls of a correlation, stacked and as they were ...
+    series = 1 + drivers + 0.25
+    statistics = series + 2 + 2 * max(0, len(recipe.correlates) - 1)
+    # ... or respiration, in parts and as a whole, beside a year of months or days
+    strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
+    respiration = cells * years * 4 * (series + 3) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
+    analyse = int(max(cells * years * 4 * statistics, respiration)) + cells * 4 * 30 + _THREAD
+    if sides.shard is not None:
+        # coded chunks on their way to the temporary files, and the shard that is put together of them
+        coded = 2 * KEPT + 2 * 4 * sides.shard**2
+        analyse += coded
+        ingest += coded
+    return Needs(ingest, analyse)
+
+
+def needs_of(recipe: recipes.Recipe, block: int, sides: Sides, *, threads: int, processes: int | None) -> Needs:
+    """Give the peak of each stage for so many threads of one process, or so many processes of one thread."""
+    job = job_of(recipe, block, sides)
+    readers = recipe.sources.readers()
+    kept = 0
+    if "npp" in readers:
+        kept = max(_TILED.get(r.source.reader, (0, 0))[0] for r in readers["npp"].records(recipe.period))
+    native = _native_field(recipe)
+
+    def peak(stage: str, one: int, kept: int) -> int:
+        base = _BASE[stage]
+        if processes is None:
+            return base + max(kept + threads * one, native)
+        # the climate's own fields are made by the process that leads
+        return max(_LEADER + processes * (base + _WORKER + kept + one), _LEADER + native)
+
+    return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0))
+
+
+def _native_field(recipe: recipes.Recipe) -> int:
+    bounds = recipe.grid.bounds
+    if isinstance(bounds, str) or recipe.grid.crs.upper() != "EPSG:4326":
+        return 0
+    west, south, east, north = bounds
+    fields = []
+    for quantity in recipe.sources.drivers:
+        for record in recipe.sources.readers()[quantity].records(recipe.period):
+            step = _NATIVE.get(record.source.reader, _FINEST)
+            fields.append((east - west) * (north - south) / step**2)
+    return int(max(fields, default=0) * _PER_NATIVE)
