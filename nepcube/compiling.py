@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import guvectorize, njit, vectorize
+from numba.core import caching
 from numba.core.caching import IndexDataCacheFile
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,3 +57,37 @@ def compiled(function: F, **options: Any) -> F:
         kernel._cache._cache_file.__class__ = _NamedByKey
     done: F = kernel
     return done
+
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def _named_by_key() -> Iterator[None]:
+    # functions over arrays are compiled, and their caches made, while they are declared
+    with _LOCK:
+        before, caching.IndexDataCacheFile = caching.IndexDataCacheFile, _NamedByKey
+        try:
+            yield
+        finally:
+            caching.IndexDataCacheFile = before
+
+
+def compiled_gufunc(signatures: Sequence[str], shape: str) -> Callable[[F], Any]:
+    """Compile a function of series and numbers for the signatures of its types, to be called on arrays of them."""
+
+    def declare(function: F) -> Any:
+        with _named_by_key():
+            return guvectorize(list(signatures), shape, nopython=True, cache=CACHE)(function)
+
+    return declare
+
+
+def compiled_ufunc(*signatures: str) -> Callable[[F], Any]:
+    """Compile a function of numbers, to be called on arrays of them."""
+
+    def declare(function: F) -> Any:
+        with _named_by_key():
+            return vectorize(list(signatures), nopython=True, cache=CACHE)(function)
+
+    return declare

@@ -49,3 +49,43 @@ def test_a_race_for_the_cache_mixes_no_types(tmp_path):
     assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 3
     hits = call.format("float32") + "print(sum(race_kernel.total.stats.cache_hits.values()))\n"
     assert run(tmp_path, hits) == ["499500.0", "1"]
+
+
+ARRAYS = """
+import numpy as np
+from nepcube.compiling import compiled_gufunc, compiled_ufunc
+
+TYPES = __import__("sys").argv[1:] or ["float32", "float64"]
+
+
+@compiled_gufunc([f"void({y}[:],{y}[:])" for y in TYPES], "(n)->()")
+def total(values, out):
+    out[0] = 0.0
+    for v in values:
+        out[0] += v
+
+
+@compiled_ufunc(*(f"{y}({y})" for y in TYPES))
+def twice(value):
+    return value + value
+"""
+
+
+def test_a_race_for_the_cache_of_array_functions_mixes_no_types(tmp_path):
+    (tmp_path / "array_kernel.py").write_text(ARRAYS)
+    (tmp_path / "cache").mkdir()
+    call = (
+        "import sys; sys.argv[1:] = {}\nimport numpy as np, array_kernel as k\n"
+        "for t in sys.argv[1:] or ['float32', 'float64']:\n"
+        "    print(k.total(np.ones((2, 5), t)).tolist(), k.twice(np.full(1, 4, t)).tolist())\n"
+    )
+    alone = ["[5.0,", "5.0]", "[8.0]"]
+    # two processes that begin with one type each and neither see nor keep the other's index
+    assert run(tmp_path, RACES + call.format("['float32']")) == alone
+    assert run(tmp_path, RACES + call.format("['float64']")) == alone
+    for _ in range(2):
+        assert run(tmp_path, call.format("[]")) == alone * 2
+    # a kernel, its wrapper for arrays and a function of numbers, for two types
+    names = [f.name for f in (tmp_path / "cache").rglob("*.nbc")]
+    assert len([n for n in names if not n.startswith("guf")]) >= 4
+    assert all(len(n.split(".")[-2]) == 16 for n in names), names

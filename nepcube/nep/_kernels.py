@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import vectorize
 
-from nepcube.compiling import CACHE
+from nepcube.compiling import compiled_ufunc
 
 #: mm: what packing and interpolation leave below zero
 LEAST_RAIN = -0.01
 
 
-@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+@compiled_ufunc("float64(float64,float64)")
 def pei_bracket(temperature: float, precipitation: float) -> float:
     """exp(0.0913 T) + ln(0.3145 R + 1); NaN where the logarithm has no value."""
     argument = 0.3145 * precipitation + 1.0
@@ -22,7 +21,7 @@ def pei_bracket(temperature: float, precipitation: float) -> float:
     return math.exp(0.0913 * temperature) + math.log(argument)
 
 
-@vectorize(["float64(float64,float64,float64,float64)"], nopython=True, cache=CACHE)
+@compiled_ufunc("float64(float64,float64,float64,float64)")
 def gsmsr(temperature: float, precipitation: float, carbon: float, days: float) -> float:
     """Soil respiration of a month, g of carbon m-2; precipitation in mm, soil carbon in kg m-2."""
     if not (precipitation >= LEAST_RAIN) or not (carbon >= 0.0):
@@ -31,7 +30,7 @@ def gsmsr(temperature: float, precipitation: float, carbon: float, days: float) 
     return 1.55 * math.exp(0.031 * temperature) * (rain / (rain + 0.68)) * (carbon / (carbon + 2.23)) * days
 
 
-@vectorize(["float64(float64)"], nopython=True, cache=CACHE)
+@compiled_ufunc("float64(float64)")
 def heterotrophic_part(soil_respiration: float) -> float:
     """Ln RH = 1.22 + 0.73 ln RS, both g of carbon m-2 year-1."""
     if not (soil_respiration >= 0.0):
@@ -41,7 +40,7 @@ def heterotrophic_part(soil_respiration: float) -> float:
     return math.exp(1.22 + 0.73 * math.log(soil_respiration))
 
 
-@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+@compiled_ufunc("float64(float64,float64)")
 def miami(temperature: float, precipitation: float) -> float:
     """The lesser of the two limits of Lieth's Miami model, g dry matter m-2 year-1."""
     if np.isnan(temperature) or np.isnan(precipitation):
@@ -51,7 +50,7 @@ def miami(temperature: float, precipitation: float) -> float:
     return min(by_temperature, by_precipitation)
 
 
-@vectorize(["float64(float64,float64)"], nopython=True, cache=CACHE)
+@compiled_ufunc("float64(float64,float64)")
 def thornthwaite_memorial(temperature: float, precipitation: float) -> float:
     """Productivity from actual evapotranspiration after Turc, g dry matter m-2 year-1."""
     if np.isnan(temperature) or np.isnan(precipitation):

@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import guvectorize
 
-from nepcube.compiling import CACHE, compiled
+from nepcube.compiling import compiled, compiled_gufunc
 from nepcube.stats._kernels import gufunc, t_pvalue, usable
 
 JOINED, INDEPENDENT = range(2)
@@ -210,11 +209,9 @@ def _signature(y: str) -> str:
 
 
 # one gufunc for a year that is given and one that is sought: each costs seconds to compile
-@guvectorize(
+@compiled_gufunc(
     [_signature("float32"), _signature("float64")],
     "(n),(n),(),(),(),(),(),(r,q)->(),(),(),(),(),(),(),()",
-    nopython=True,
-    cache=CACHE,
 )
 def two_trends(
     y: Any, x: Any, least: Any, segment: Any, model: Any, origin: Any, fixed: Any, nulls: Any,

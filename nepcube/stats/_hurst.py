@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import guvectorize
 
-from nepcube.compiling import CACHE, compiled
+from nepcube.compiling import compiled, compiled_gufunc
 from nepcube.stats._kernels import usable
 
 
@@ -74,11 +73,9 @@ def _exponent(v: Any, x: Any, n: int, windows: Any, expected: Any) -> float:
     return 0.5 + sab / saa
 
 
-@guvectorize(
+@compiled_gufunc(
     [f"void({y}[:],float64[:],float64,float64[:],float64[:],{y}[:],{y}[:])" for y in ("float32", "float64")],
     "(n),(n),(),(w),(w)->(),()",
-    nopython=True,
-    cache=CACHE,
 )
 def rescaled_range(y: Any, x: Any, least: Any, windows: Any, expected: Any, hurst: Any, count: Any) -> None:
     """Hurst exponent; `expected` holds the logarithms of what white noise has in each window."""

@@ -10,9 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import guvectorize
 
-from nepcube.compiling import CACHE, compiled
+from nepcube.compiling import compiled, compiled_gufunc
 
 
 def gufunc(inputs: str, outputs: str, shape: str) -> Any:
@@ -21,7 +20,7 @@ def gufunc(inputs: str, outputs: str, shape: str) -> Any:
     for y in ("float32", "float64"):
         kinds = {"y": f"{y}[:]", "t": "float64[:]", "s": "float64", "c": f"{y}[:,:]", "o": f"{y}[:]"}
         signatures.append("void(" + ",".join(kinds[k] for k in inputs + outputs) + ")")
-    return guvectorize(signatures, shape, nopython=True, cache=CACHE)
+    return compiled_gufunc(signatures, shape)
 
 
 @compiled
