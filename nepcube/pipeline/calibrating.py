@@ -53,7 +53,12 @@ class Rates:
 
 #: measured on two cores of an Intel Xeon, for a machine on which nothing was measured
 STATED = Rates(
-    4e-7, 6e-7, 0.3, 0.03, 0.3, "figures of another machine: the kernels are not compiled here yet, a first run does it"
+    4e-7,
+    6e-7,
+    0.3,
+    0.03,
+    0.3,
+    "figures of another machine, as nothing could be tried here quickly (a first run compiles the kernels)",
 )
 
 

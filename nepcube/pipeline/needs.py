@@ -19,6 +19,8 @@ _WORKER = 25 * MIB
 _LEADER = 235 * MIB
 # what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
 _THREAD = 4 * MIB
+# what a process holds once more where it is the first to compile the kernels
+_COMPILING = 80 * MIB
 # bytes a cell of a block: NPP and its flags in the source and on the grid, a driver on the grid, positions
 _PER_CELL, _PER_DRIVER = 44, 5
 # decoded tiles that a process keeps, and what decoding one more holds
@@ -72,8 +74,13 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     return Needs(ingest, analyse)
 
 
-def needs_of(recipe: recipes.Recipe, block: int, sides: Sides, *, threads: int, processes: int | None) -> Needs:
-    """Give the peak of each stage for so many threads of one process, or so many processes of one thread."""
+def needs_of(
+    recipe: recipes.Recipe, block: int, sides: Sides, *, threads: int, processes: int | None, first: bool = False
+) -> Needs:
+    """Give the peak of each stage for so many threads of one process, or so many processes of one thread.
+
+    `first` says that the kernels are compiled, too, and not read from numba's cache.
+    """
     job = job_of(recipe, block, sides)
     readers = recipe.sources.readers()
     kept = 0
@@ -82,7 +89,7 @@ def needs_of(recipe: recipes.Recipe, block: int, sides: Sides, *, threads: int, 
     native = _native_field(recipe)
 
     def peak(stage: str, one: int, kept: int) -> int:
-        base = _BASE[stage]
+        base = _BASE[stage] + _COMPILING * first
         if processes is None:
             return base + max(kept + threads * one, native)
         # the climate's own fields are made by the process that leads

@@ -70,25 +70,22 @@ def settle(
     if options.memory is None or options.scheduler is not None:
         return _settings(options, width, processes), options
     cuts = list(_cuts(recipe, options, out, shape or _shape_of(recipe)))
+
+    def most(cut: _Cut, threads: int, processes: int | None = None) -> int:
+        # a budget holds for the first run, too
+        return needs_of(recipe, cut.block, cut.sides, threads=threads, processes=processes, first=True).most
+
     for whole in (True, False):
         some = [c for c in cuts if (c.sides.chunk >= min(CHUNK, cuts[0].block)) is whole]
         for many in range(width, 0, -1):
-            for cut in some:
-                apart = many if processes is not None and many > 1 else None
-                if needs_of(recipe, cut.block, cut.sides, threads=many, processes=apart).most <= options.memory:
-                    return _settings(options, many, apart), replace(options, block=cut.block)
-                if (
-                    apart
-                    and needs_of(recipe, cut.block, cut.sides, threads=many, processes=None).most <= options.memory
-                ):
-                    return _settings(options, many, None), replace(options, block=cut.block)
-    least = min(needs_of(recipe, c.block, c.sides, threads=1, processes=None).most for c in cuts)
-    way_out = f"Allow at least {_mib(least)}"
-    if options.block is not None or out is not None:
-        way_out += ", or leave --block out" if options.block is not None else ""
+            for apart in (many, None) if processes and many > 1 else (None,):
+                for cut in some:
+                    if most(cut, many, apart) <= options.memory:
+                        return _settings(options, many, apart), replace(options, block=cut.block)
+    least = min(most(c, 1) for c in cuts)
     raise RecipeError(
-        f"--memory {_mib(options.memory)}: this recipe needs {_mib(least)}, one job of the smallest blocks at a time.",
-        f"{way_out}.",
+        f"--memory {_mib(options.memory)}: this recipe needs {_mib(least)}, with one job at a time.",
+        f"Allow at least {_mib(least)}{', or leave --block out' if options.block else ''}.",
     )
 
 
