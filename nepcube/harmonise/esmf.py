@@ -29,6 +29,7 @@ from nepcube.grid import Window
 from nepcube.harmonise.positions import Lattice, positions
 from nepcube.harmonise.tiles import DEFAULT, METHODS, Tile, source_extent, tiles
 from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
+from nepcube.places import LocalPlace, Place, RemotePlace, place_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +94,7 @@ def _reason(name: str, error: Exception) -> tuple[str, str]:
 
 
 def window_weights(
-    source: Lattice, grid: GeoBox, window: Window, method: str, *, cache: Path | None = None
+    source: Lattice, grid: GeoBox, window: Window, method: str, *, cache: str | os.PathLike[str] | Place | None = None
 ) -> Iterator[tuple[Tile, Weights]]:
     """Make the weights of one window of the target, tile by tile, so that memory does not grow with the window.
 
@@ -108,10 +109,11 @@ def window_weights(
     method : {"nearest", "bilinear", "conservative"}
         ``conservative`` takes weights normed by the area of the target cell: their sum is the share of it that the
         source covers.
-    cache : path, optional
-        A folder for the weight files, in ESMF's format. A file that is there is read, and ESMF is then not needed; one
-        that is not is written by renaming, so that several processes may share the folder. A name holds the method, a
-        fingerprint of both grids, and the tile. With None the files are made for this call alone.
+    cache : path or place, optional
+        A folder for the weight files, in ESMF's format, here or in an object store. A file that is there is read, and
+        ESMF is then not needed; one that is not is written whole, so that several processes may share the folder. A
+        name holds the method, a fingerprint of both grids, and the tile. With None the files are made for this call
+        alone.
 
     Yields
     ------
@@ -127,12 +129,22 @@ def window_weights(
         A kept file is damaged or not what it is named.
     """
     with tempfile.TemporaryDirectory(prefix="nepcube-") as room:
-        folder = Path(room) if cache is None else Path(cache)
+        kept = None if cache is None else place_of(cache)
+        remote = kept if isinstance(kept, RemotePlace) else None
+        folder = kept.path if isinstance(kept, LocalPlace) else Path(room)
         jobs = [(tile, folder / _file_name(source, grid, tile, method)) for tile in tiles(source, grid, window, method)]
+        if remote is not None:
+            for _, path in jobs:
+                if (remote / path.name).exists():
+                    (remote / path.name).download(path)
         if not all(path.exists() for _, path in jobs):
             folder.mkdir(parents=True, exist_ok=True)
+            missing = [job for job in jobs if not job[1].exists()]
             with _LOCK:
-                _run_apart(source, grid, method, [job for job in jobs if not job[1].exists()], Path(room))
+                _run_apart(source, grid, method, missing, Path(room))
+            if remote is not None:
+                for _, path in missing:
+                    (remote / path.name).upload(path)
         for tile, path in jobs:
             yield (
                 tile,
@@ -340,7 +352,7 @@ def regrid_window_esmf(
     min_fraction: float = 0.5,
     *,
     origin: tuple[int, int] = (0, 0),
-    cache: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | Place | None = None,
 ) -> NDArray[np.float32]:
     """Bring an array on its native grid to one window of the target with ESMF's weights.
 
@@ -383,7 +395,7 @@ def regrid_window_esmf(
         A kept weight file is damaged or not what it is named.
     """
     out = np.full((*data.shape[:-2], *window.shape), np.nan, np.float32)
-    for tile, weights in window_weights(source, grid, window, method, cache=None if cache is None else Path(cache)):
+    for tile, weights in window_weights(source, grid, window, method, cache=None if cache is None else place_of(cache)):
         rows = slice(tile.rows.start - origin[0], tile.rows.stop - origin[0])
         columns = slice(tile.columns.start - origin[1], tile.columns.stop - origin[1])
         height, width = data.shape[-2:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from nepcube.errors import GridError
 from nepcube.grid import Window, coordinates
 from nepcube.harmonise import overlaps
 from nepcube.harmonise.positions import Lattice, Positions, link, positions, rays, reach, spatial_dims, within
+from nepcube.places import Place
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,7 @@ class Method:
     fill: Any
     data_first: bool
     engine: str
-    weights: Path | None
+    weights: Place | None
     lead: tuple[slice, ...] = ()
 
     @property

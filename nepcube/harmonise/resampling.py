@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from nepcube.errors import GridError
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.harmonise.methods import AVERAGES, ENGINES, METHODS, Method, window_data
 from nepcube.harmonise.positions import Lattice, spatial_dims
+from nepcube.places import Place, place_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +28,7 @@ def regrid(
     min_fraction: float = 0.5,
     block: int = 1024,
     engine: str = "nepcube",
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | Place | None = None,
 ) -> xr.Dataset:
     """Bring a dataset on its native grid to the target grid.
 
@@ -103,7 +103,7 @@ def regrid_window(
     *,
     min_fraction: float = 0.5,
     engine: str = "nepcube",
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | Place | None = None,
     step: int | None = None,
 ) -> xr.Dataset:
     """Bring what one window of the grid needs of a dataset to it; equal to the slice of `regrid`.
@@ -201,7 +201,7 @@ def _how(
         fill=spec.NOT_COVERED if coded else np.nan,
         data_first=str(var.attrs.get("flag_meanings", "")).split(" ")[0] == spec.NPP_FLAGS[0],
         engine="nepcube" if coded else engine,
-        weights=None if weights is None else Path(weights),
+        weights=None if weights is None else place_of(weights),
     )
     how.require(source, grid, str(var.name))
     return how

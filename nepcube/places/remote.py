@@ -63,16 +63,21 @@ class RemotePlace(Place):
         return open_store(root, asked=self.url), key
 
     def _do(self, what: Callable[[Any, str], T]) -> T | None:
-        # None where there is no such object
+        # None where there is no such object; all that is done here may be done twice
         store, key = self._at
-        try:
-            return what(store, key)
-        except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
-                raise told(self.url, error) from None
-            return None
-        except _errors() as error:
-            raise told(self.url, error) from None
+        again = Patience()
+        while True:
+            try:
+                return what(store, key)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise told(self.url, error) from None
+                return None
+            except _errors() as error:
+                wait = again.after(self.url, error)
+                if wait is None:
+                    raise told(self.url, error) from None
+                time.sleep(wait)
 
     def require(self) -> None:
         root, key = split(self.url)
@@ -201,7 +206,7 @@ class RemotePlace(Place):
                 last = None
             except _errors() as error:
                 last = error
-                if told(self.url, error).what != _unanswered(self.url, error).what:
+                if not _may_pass(self.url, error):
                     raise told(self.url, error) from None
             # the answer to a put that was done may have been lost, and the put tried again
             seen = self.look()
@@ -292,6 +297,24 @@ def _errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
     except ImportError:
         return others
     return BaseError, PermissionError, *others
+
+
+class Patience:
+    """How often something is done again that obstore gives up: it tries only some requests again after a timeout."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + 120.0
+        self._waits = iter((0.2, 0.5, 1.0, 2.0, 4.0))
+
+    def after(self, url: str, error: BaseException) -> float | None:
+        """Give the seconds to wait before the next time; None where there is to be none."""
+        if time.monotonic() > self._end or not _may_pass(url, error):
+            return None
+        return next(self._waits, None)
+
+
+def _may_pass(url: str, error: BaseException) -> bool:
+    return told(url, error).what == _unanswered(url, error).what
 
 
 def _absent(url: str) -> StoreError:

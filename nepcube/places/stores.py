@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zarr.storage import ObjectStore
 
-from nepcube.places.remote import open_store, told
+from nepcube.places.remote import Patience, open_store, told
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -32,42 +33,47 @@ class PlaceStore(ObjectStore[Any]):
     def with_read_only(self, read_only: bool = False) -> PlaceStore:
         return PlaceStore(self.url, read_only=read_only)
 
-    async def _told(self, call: Awaitable[T]) -> T:
+    async def _told(self, call: Callable[[], Awaitable[T]]) -> T:
         from obstore.exceptions import BaseError
 
-        try:
-            return await call
-        except (BaseError, PermissionError, FileNotFoundError) as error:
-            raise told(self.url, error) from None
+        again = Patience()
+        while True:
+            try:
+                return await call()
+            except (BaseError, PermissionError, FileNotFoundError) as error:
+                wait = again.after(self.url, error)
+                if wait is None:
+                    raise told(self.url, error) from None
+            await asyncio.sleep(wait)
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:
-        return await self._told(super().get(key, prototype, byte_range))
+        return await self._told(lambda: ObjectStore.get(self, key, prototype, byte_range))
 
     async def get_partial_values(self, prototype: Any, key_ranges: Any) -> list[Buffer | None]:
-        return await self._told(super().get_partial_values(prototype, key_ranges))
+        return await self._told(lambda: ObjectStore.get_partial_values(self, prototype, key_ranges))
 
     async def exists(self, key: str) -> bool:
-        return await self._told(super().exists(key))
+        return await self._told(lambda: ObjectStore.exists(self, key))
 
     async def set(self, key: str, value: Buffer) -> None:
-        await self._told(super().set(key, value))
+        await self._told(lambda: ObjectStore.set(self, key, value))
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        await self._told(super().set_if_not_exists(key, value))
+        await self._told(lambda: ObjectStore.set_if_not_exists(self, key, value))
 
     async def delete(self, key: str) -> None:
-        await self._told(super().delete(key))
+        await self._told(lambda: ObjectStore.delete(self, key))
 
     async def delete_dir(self, prefix: str) -> None:
-        await self._told(super().delete_dir(prefix))
+        await self._told(lambda: ObjectStore.delete_dir(self, prefix))
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
-        names = super().list_dir(prefix)
+        listed = super().list_dir
 
         async def collect() -> list[str]:
-            return [name async for name in names]
+            return [name async for name in listed(prefix)]
 
-        for name in await self._told(collect()):
+        for name in await self._told(collect):
             yield name
 
 

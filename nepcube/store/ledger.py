@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from nepcube.places import Place, place_of
-from nepcube.store.rows import Stage, Units, encode, read_line, split_chunk
+from nepcube.store.rows import Stage, Units, as_row, encode, read_line, split_chunk
 
 _FLUSH_EVERY = 64
 # units of one segment: until there are so many, the last segment is written again with more
@@ -93,6 +93,9 @@ class Ledger:
     def _add(self, entries: list[dict[str, Any]]) -> None:
         with self._lock:
             for entry in entries:
+                if "unit" in entry:
+                    # found once, for memory and for every writing of the segment
+                    entry["row"] = as_row(entry["unit"], entry["sums"])
                 self._take(entry)
             self._open += entries
             self._pending += len(entries)

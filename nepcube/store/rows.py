@@ -96,7 +96,7 @@ class Stage:
                 self._rows(entry["prefix"], tuple(entry["arrays"])).put(table[:, 0], table[:, 1], table[:, 2:])
             return
         unit, sums = entry["unit"], entry["sums"]
-        row = as_row(unit, sums)
+        row = entry["row"] if "row" in entry else as_row(unit, sums)
         if row is None:
             self.single[unit] = dict(sums)
             return
@@ -186,7 +186,7 @@ def encode(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     group: tuple[str, str, Stems] | None = None
     gathered: list[list[int]] = []
     for entry in entries:
-        row = as_row(entry["unit"], entry["sums"]) if "unit" in entry else None
+        row = entry.get("row")
         mine = None if row is None else (entry["stage"], row[0], row[3])
         if mine is None or mine != group or len(gathered) == _LINE:
             if group is not None:
@@ -200,7 +200,7 @@ def encode(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 arrays = tuple(entry["arrays"])
                 yield _line(entry["stage"], entry["prefix"], arrays, table[start : start + _LINE])
         else:
-            yield json.dumps(entry) + "\n"
+            yield json.dumps({k: v for k, v in entry.items() if k != "row"}) + "\n"
     if group is not None:
         yield _line(*group, np.array(gathered, "<u4"))
 
