@@ -9,14 +9,15 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.execute import signals
-from nepcube.execute.engine import Cluster, Engine, Settings, Threads
+from nepcube.execute.engine import Cluster, Engine, J, R, Settings, Threads
 from nepcube.execute.probing import needed, require_all
 
 Say = Callable[[str], None]
@@ -47,8 +48,8 @@ def make_engine(settings: Settings, *, say: Say, out: Path | None = None) -> Ite
         with _quiet(), _existing(settings.scheduler) as client, on_cluster(client, say=say, out=out) as engine:
             yield engine
     elif settings.cluster is not None:
-        with _quiet(), _asked_for(settings.cluster, say) as client, on_cluster(client, say=say, out=out) as engine:
-            yield engine
+        with ExitStack() as opened:
+            yield _Later(settings.cluster, opened, say, out)
     elif settings.workers and settings.workers > 1:
         with _quiet(), _processes(settings.workers, say) as client:
             yield Cluster(client)
@@ -69,6 +70,31 @@ def on_cluster(client: Any, *, say: Say, out: Path | None) -> Iterator[Engine]:
         require_all(client, need)
         _tell_dashboard(client, say)
         yield Cluster(client, need)
+
+
+class _Later:
+    """Jobs on a cluster that is asked for when there is a first one: nobody waits in a queue for nothing."""
+
+    def __init__(self, options: Mapping[str, Any], opened: ExitStack, say: Say, out: Path | None) -> None:
+        self.threads = os.cpu_count() or 1
+        self._options, self._opened, self._say, self._out = options, opened, say, out
+        self._engine: Engine | None = None
+
+    @property
+    def width(self) -> int:
+        return self._there().width
+
+    def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
+        queue = iter(jobs)
+        for first in queue:
+            yield from self._there().map(function, chain([first], queue))
+
+    def _there(self) -> Engine:
+        if self._engine is None:
+            self._opened.enter_context(_quiet())
+            client = self._opened.enter_context(_asked_for(self._options, self._say))
+            self._engine = self._opened.enter_context(on_cluster(client, say=self._say, out=self._out))
+        return self._engine
 
 
 @contextmanager

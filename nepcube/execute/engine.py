@@ -51,8 +51,11 @@ class Settings:
 class Engine(Protocol):
     """Something that runs jobs: `width` of them at once, beside `threads` threads of this process for what it does."""
 
-    width: int
     threads: int
+
+    @property
+    def width(self) -> int:
+        """The jobs that are done at once."""
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
         """Give each job with its result, in the order in which they end."""

@@ -138,8 +138,8 @@ def test_the_script_of_a_job(monkeypatch):
 )
 def test_a_package_that_is_not_there_is_named(options, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(StoreError) as told, make_engine(Settings(cluster=options), say=lambda _: None):
-        pass
+    with pytest.raises(StoreError) as told, make_engine(Settings(cluster=options), say=lambda _: None) as engine:
+        next(engine.map(abs, [1]))
     assert told.value.what.startswith(f"cluster: `kind: {options['kind']}` needs a package that is not there (")
     assert (
         told.value.way_out
@@ -152,9 +152,53 @@ def test_a_system_that_gives_no_cluster_is_told(monkeypatch):
         raise RuntimeError("no such\nqueue")
 
     monkeypatch.setitem(sys.modules, "dask_jobqueue", SimpleNamespace(SLURMCluster=broken))
-    with pytest.raises(StoreError) as told, make_engine(Settings(cluster=SLURM), say=lambda _: None):
-        pass
+    with pytest.raises(StoreError) as told, make_engine(Settings(cluster=SLURM), say=lambda _: None) as engine:
+        next(engine.map(abs, [1]))
     assert told.value.what == "cluster: slurm gives none: RuntimeError, no such queue."
+
+
+def test_no_cluster_is_asked_for_where_there_is_no_job(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with make_engine(Settings(cluster=SLURM), say=lambda _: None) as engine:
+        assert list(engine.map(abs, [])) == []
+        assert engine.threads == os.cpu_count()
+
+
+def test_a_cluster_is_asked_for_once_and_given_back(monkeypatch, tmp_path):
+    from distributed import LocalCluster
+
+    asked, said = [], []
+
+    def build(options):
+        asked.append(LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"))
+        return asked[-1]
+
+    monkeypatch.setitem(clusters.KINDS, "slurm", build)
+    with make_engine(Settings(cluster=SLURM), say=said.append, out=tmp_path) as engine:
+        for _ in range(2):
+            assert sorted(engine.map(abs, range(-3, 0))) == [(-3, 3), (-2, 2), (-1, 1)]
+        assert engine.width == 2
+    assert len(asked) == 1
+    assert asked[0].status.name == "closed"
+    assert said[0] == "workers: waiting for the first of 8"
+    assert re.match(r"(no )?dashboard: ", said[1])
+    assert len(said) == 2
+
+
+@pytest.mark.slow
+def test_processes_tell_what_befell_them():
+    said = []
+    with make_engine(Settings(workers=2), say=said.append) as engine:
+        assert sorted(engine.map(abs, range(-9, 0)))[0] == (-9, 9)
+        with pytest.raises(StoreError) as told:
+            list(engine.map(os.listdir, ["/no/such/folder"]))
+        assert told.value.what == "/no/such/folder: No such file or directory."
+        with pytest.raises(StoreError) as told:
+            list(engine.map(os._exit, [1]))
+        assert told.value.what.startswith("The worker of a block died, and so did those that tried it after")
+        # the others go on
+        assert sorted(engine.map(abs, [-1])) == [(-1, 1)]
+    assert len(said) == 1
 
 
 # --- what workers must have -----------------------------------------------------------------------------------------
