@@ -308,7 +308,8 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
     """Slopes of actual, potential and their difference over the same years, and the class that their signs make.
 
     slopes is (3, cells); code is 0 unclassified, 1 to 3 a rise by climate, by what is not climate, by both, 4 to 6 a
-    fall, 255 no data. A series that varies by the rounding of its input alone has slope zero.
+    fall, 255 no data. A series that varies by the rounding of its input alone has slope zero, and so
+    has one that goes with time by the rounding of its sum alone.
     """
     size = series[0].shape[0]
     cells = series[0].shape[1]
@@ -341,7 +342,9 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
                     value = d[v, i, j] if v < 2 else d[0, i, j] - d[1, i, j]
                     product += d[2, i, j] * value
                     squares += value * value
-                slope = product / sxx if squares > n[j] * level * level else 0.0
+                # a line that is flat but for the rounding of its sum is flat
+                flat = squares <= n[j] * level * level or abs(product) <= 1e-14 * math.sqrt(sxx * squares)
+                slope = 0.0 if flat else product / sxx
                 slopes[v, at] = slope
                 signs[v] = 1 if slope > 0.0 else (-1 if slope < 0.0 else 0)
             code[at] = 0

@@ -115,9 +115,14 @@ def restrend(y, climate):
 
 
 def six_classes(actual, potential):
-    """The table of signs, on slopes by numpy."""
+    """The table of signs, on slopes in fractions."""
     t, a, p = complete(np.arange(len(actual)), actual, potential)
-    slopes = [np.polyfit(t - t.mean(), v, 1)[0] for v in (a, p, a - p)]
+    square, over_a, over_p = (exact_products(t, v) for v in (t, a, p))
+    slopes = [
+        over_a / square,
+        over_p / square,
+        exact_products(t, [Fraction(x) - Fraction(y) for x, y in zip(a, p, strict=True)]) / square,
+    ]
     table = {(1, 1, -1): 1, (1, -1, 1): 2, (1, 1, 1): 3, (-1, -1, 1): 4, (-1, 1, -1): 5, (-1, -1, -1): 6}
     return table.get(tuple(int(np.sign(s)) for s in slopes), 0), slopes
 
@@ -140,6 +145,6 @@ def step_up(p, alpha):
 
 def exact_products(a, b):
     """Sum of products about the means, in fractions."""
-    a, b = ([Fraction(float(v)) for v in s] for s in (a, b))
+    a, b = ([Fraction(v) for v in s] for s in (a, b))
     ma, mb = sum(a) / len(a), sum(b) / len(b)
     return float(sum((x - ma) * (y - mb) for x, y in zip(a, b, strict=True)))
