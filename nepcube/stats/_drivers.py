@@ -113,25 +113,24 @@ def inverse_root(cross: Any, j: int, m: int, scale: Any, root: Any, inverse: Any
     for a in range(m):
         if not cross[a, a, j] > 0.0:
             return False
-        scale[a] = math.sqrt(cross[a, a, j])
+        scale[a] = 1.0 / math.sqrt(cross[a, a, j])
     for a in range(m):
-        for b in range(a + 1):
-            total = 1.0 if a == b else cross[a, b, j] / (scale[a] * scale[b])
+        for b in range(a):
+            total = cross[a, b, j] * scale[a] * scale[b]
             for c in range(b):
                 total -= root[a, c] * root[b, c]
-            if a == b:
-                if total < CLEAR:
-                    return False
-                root[a, a] = math.sqrt(total)
-            else:
-                root[a, b] = total / root[b, b]
-    for a in range(m):
-        inverse[a, a] = 1.0 / root[a, a]
+            root[a, b] = total * inverse[b, b]
+        total = 1.0
+        for c in range(a):
+            total -= root[a, c] * root[a, c]
+        if total < CLEAR:
+            return False
+        inverse[a, a] = 1.0 / math.sqrt(total)
         for b in range(a):
             total = 0.0
             for c in range(b, a):
                 total += root[a, c] * inverse[c, b]
-            inverse[a, b] = -total / root[a, a]
+            inverse[a, b] = -total * inverse[a, a]
     return True
 
 
