@@ -74,7 +74,7 @@ def trend_of(values: Any) -> list[Any]:
     from nepcube import stats
 
     series = xr.DataArray(values, dims=("time", "y", "x"))
-    fit = stats.lineartrend_of(series, min_years=2)
+    fit = stats.linear_trend(series, min_years=2)
     return [fit["slope"].values, fit["pvalue"].values, stats.mean(series, min_years=2)["mean"].values]
 
 
