@@ -41,6 +41,8 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     environment = install(work / "site")
     kept = Kept(work / "rows.jsonl")
+    if not args.tiny and not (work / "compiled").exists():
+        compile_all(work, environment)
     for workers in args.workers:
         for memory in args.memory:
             how = Way(workers, None if memory == "none" else memory, args.block, args.basis, args.tiny)
@@ -52,6 +54,7 @@ def main() -> None:
                     print(f"| {' | '.join(line(row, first))} |", flush=True)
                 if not args.keep:
                     shutil.rmtree(work / "out", ignore_errors=True)
+                    (work / "out.key").unlink(missing_ok=True)
     print(f"\n{measuring.facts()}", flush=True)
 
 
@@ -121,6 +124,8 @@ class Kept:
                 except ValueError:
                     continue
                 self.rows[row["key"]] = row
+            # half a line of a run that was cut would spoil the next one
+            file.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()))
 
     def get(self, how: Way, times: int, stage: str) -> dict[str, Any] | None:
         return self.rows.get(how.key(times, stage))
@@ -141,6 +146,18 @@ def install(site: Path) -> dict[str, str]:
     (info / "entry_points.txt").write_text("[nepcube.sources]\nclosed-form = closed_form:ClosedForm\n")
     here = str(Path(__file__).resolve().parent)
     return {"PYTHONPATH": os.pathsep.join(p for p in (str(site), here, os.environ.get("PYTHONPATH", "")) if p)}
+
+
+def compile_all(work: Path, environment: dict[str, str]) -> None:
+    """Have numba's cache filled by a tiny run, so that the first row does not hold the compiler."""
+    say("compiling ...")
+    recipe, out = recipe_of(work, Way(1, None, TINY["block"], "annual", True), 1), work / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    for stage in STAGES:
+        measuring.run([sys.executable, "-m", "nepcube", stage, str(recipe), "-o", str(out), "--quiet"], **environment)
+    shutil.rmtree(out, ignore_errors=True)
+    (work / "out.key").unlink(missing_ok=True)
+    (work / "compiled").touch()
 
 
 def recipe_of(work: Path, how: Way, times: int) -> Path:
@@ -205,7 +222,7 @@ def predict(args: argparse.Namespace) -> None:
     workers = how["workers"] if how["workers"] > 1 else None
     plan = check(recipe, options=Options(workers=workers, memory=memory, block=how["block"])).plan
     assert plan is not None
-    print(json.dumps({"peak": getattr(plan, f"memory_{stage}", plan.peak_memory)}))
+    print(json.dumps({"peak": getattr(plan.memory, stage)}))
 
 
 def line(row: dict[str, Any], first: dict[str, Any]) -> list[str]:

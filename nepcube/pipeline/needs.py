@@ -15,8 +15,8 @@ from nepcube.store import KEPT, Sides
 MIB = 2**20
 # an interpreter with what a stage imports and compiles; with dask.distributed; and the process that leads others
 _BASE = {"ingest": 262 * MIB, "analyse": 288 * MIB}
-_WORKER = 25 * MIB
-_LEADER = 235 * MIB
+_WORKER = 50 * MIB
+_LEADER = 255 * MIB
 # what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
 _THREAD = 4 * MIB
 # what a process holds once more where it is the first to compile the kernels

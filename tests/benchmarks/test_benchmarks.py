@@ -108,3 +108,25 @@ def test_layout_of_the_stores(tmp_path):
     assert numbers(table["years read again"][1]) == [1, 1, 1]
     assert "nan" not in said.partition("## A year more")[2]
     assert not (tmp_path / "work").exists()
+
+
+def test_scale_goes_on_where_it_was(tmp_path):
+    said = benchmark("scale.py", "--work", tmp_path / "work")
+    lines = [line.strip("| ").split(" | ") for line in said.splitlines() if re.match(r"\| \d+x", line)]
+    assert [(cells[0], cells[2]) for cells in lines] == [
+        ("1x", "ingest"), ("1x", "analyse"), ("4x", "ingest"), ("4x", "analyse")
+    ]  # fmt: skip
+    assert [cells[1] for cells in lines] == ["96 x 128"] * 2 + ["192 x 256"] * 2
+    for _, _, _, rss, ratio, predicted, share, pss, seconds, *_ in lines:
+        assert 50 < float(pss) <= float(rss)
+        assert float(share) == pytest.approx(float(rss) / float(predicted), abs=0.006)
+        assert 0.5 < float(ratio) < 2
+        assert float(seconds) > 0
+    kept = (tmp_path / "work" / "rows.jsonl").read_text().splitlines()
+    assert len(kept) == 4
+    # the last row is lost with half a line, as in a cut run, and only it is made again
+    (tmp_path / "work" / "rows.jsonl").write_text("\n".join(kept[:3]) + "\n" + kept[3][:20])
+    again = benchmark("scale.py", "--work", tmp_path / "work")
+    rows_again = [line for line in again.splitlines() if re.match(r"\| \d+x", line)]
+    assert rows_again[:3] == [line for line in said.splitlines() if re.match(r"\| \d+x", line)][:3]
+    assert not (tmp_path / "work" / "out").exists()
