@@ -44,6 +44,7 @@ Memory = Annotated[str | None, typer.Option(help="Budget of the process tree, su
 Scheduler = Annotated[str | None, typer.Option(help="An existing Dask scheduler, tcp://host:8786.")]
 Block = Annotated[int | None, typer.Option(help="Cells a side of a unit of work.", min=64, max=8192)]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove what is there and start over.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Hold every chunk of the output against its checksum.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the result.")]
 Log = Annotated[Path | None, typer.Option(help="Also write what is said, with times, to a file.")]
 
@@ -126,7 +127,14 @@ class Teller:
             self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
 
 
-def _options(workers: int | None, memory: str | None, scheduler: str | None, block: int | None, fresh: bool) -> Options:
+def _options(
+    workers: int | None,
+    memory: str | None,
+    scheduler: str | None,
+    block: int | None,
+    fresh: bool = False,
+    verify: bool = False,
+) -> Options:
     from nepcube.pipeline import Options
 
     return Options(
@@ -135,6 +143,7 @@ def _options(workers: int | None, memory: str | None, scheduler: str | None, blo
         memory=_bytes(memory) if memory else None,
         block=block,
         fresh=fresh,
+        verify=verify,
     )
 
 
@@ -157,11 +166,13 @@ def check_command(
     workers: Workers = None,
     memory: Memory = None,
     block: Block = None,
+    verify: Verify = False,
 ) -> None:
     """Check the recipe and its files, and print the plan of the run."""
     from nepcube.pipeline import check
 
-    _tell(check(recipe, out=out, options=_options(workers, memory, None, block, False), calibrated=True))
+    options = _options(workers, memory, None, block, verify=verify)
+    _tell(check(recipe, out=out, options=options, calibrated=True))
 
 
 def _tell(checked: Checked) -> None:
@@ -280,13 +291,14 @@ def run_command(
     scheduler: Scheduler = None,
     block: Block = None,
     fresh: Fresh = False,
+    verify: Verify = False,
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
     """Do every stage that is not done, and print the path of the report."""
     from nepcube.pipeline import run
 
-    options = _options(workers, memory, scheduler, block, fresh)
+    options = _options(workers, memory, scheduler, block, fresh, verify)
     with Teller(quiet=quiet, log=log) as teller:
         page = run(recipe, out, options=options, progress=teller.progress, say=teller.say)
     print(page)  # noqa: T201
@@ -305,7 +317,7 @@ def _stage_command(stage: str, text: str) -> None:
     ) -> None:
         from nepcube.pipeline import run_stage
 
-        options = _options(workers, memory, scheduler, block, False)
+        options = _options(workers, memory, scheduler, block)
         with Teller(quiet=quiet, log=log) as teller:
             run_stage(stage, recipe, out, options=options, progress=teller.progress, say=teller.say)
         print(out)  # noqa: T201

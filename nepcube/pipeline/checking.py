@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nepcube import recipe as recipes
-from nepcube.errors import NepcubeError
+from nepcube.errors import NepcubeError, StoreError
 from nepcube.pipeline import calibrating, inputs
 from nepcube.pipeline.context import Options, geographic_bounds, grid_of, require_same_cube
 from nepcube.pipeline.estimating import Estimate, estimate
 from nepcube.pipeline.planning import Plan, make_plan
+from nepcube.pipeline.status import damage_of, status
 from nepcube.places import Place, place_of
 from nepcube.store import Ledger
 
@@ -109,6 +110,12 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
                 require_same_cube(recipe, grid, ledger, place)
         except NepcubeError as error:
             faults.append(error)
+        if options.verify and (place / ".nepcube").is_folder():
+            damaged = status(place, verify=True).damaged
+            if damaged:
+                faults.append(
+                    StoreError(f"{place}: {damage_of(damaged)}.", "`nepcube run` with this recipe makes them again.")
+                )
         parts = ledger.parts()
         done = [s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)]
     bounds = None if grid is None else geographic_bounds(grid)

@@ -52,6 +52,8 @@ class Options:
         Remove what is there and start over.
     sides : Sides, optional
         How new stores are cut; chosen by the size of the grid when left out. A store that is there stays as it is.
+    verify : bool
+        Hold every chunk that is there against its checksum first.
     """
 
     workers: int | None = None
@@ -60,6 +62,7 @@ class Options:
     block: int | None = None
     fresh: bool = False
     sides: Sides | None = None
+    verify: bool = False
 
 
 @dataclass

@@ -21,6 +21,7 @@ from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import report
+from nepcube.pipeline.status import damage_of, take_back_damage
 from nepcube.places import LocalPlace, Place, place_of
 
 _STAGES: dict[str, Callable[[Run], Any]] = {
@@ -173,6 +174,10 @@ def _stages(
         # a run that cannot begin must not cost the one that is there
         grid, _ = grid_of(recipe)
         inputs.open_all(recipe, grid)
+    if options.verify and not options.fresh:
+        damaged = take_back_damage(folder, lock)
+        if damaged:
+            say(f"warning: {damage_of(damaged)}; they are made again")
     job = prepare(recipe, folder, engine, options, progress=progress, say=say)
     # a run whose lock was taken over ends before it writes down another thing
     job.ledger.guard = lock.require

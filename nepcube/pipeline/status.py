@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nepcube import recipe as recipes
@@ -63,6 +64,13 @@ def status(out: str | os.PathLike[str] | Place, *, verify: bool = False) -> Stat
         tuple((name, is_committed(out / name)) for name in stores),
         damaged,
     )
+
+
+def damage_of(damaged: Sequence[tuple[str, str, str]]) -> str:
+    """Say what is damaged."""
+    names = ", ".join(key for _, _, key in damaged[:5])
+    more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+    return f"{len(damaged)} chunk(s) are missing or changed: {names}{more}"
 
 
 def take_back_damage(out: Place, lock: RunLock) -> tuple[tuple[str, str, str], ...]:

@@ -60,9 +60,10 @@ class Rows:
         self._there[: there.shape[0], : there.shape[1]] = there
         self._sums[: there.shape[0], : there.shape[1]] = sums
 
-    def remove(self, y: int, x: int) -> None:
-        if self.has(y, x):
-            self._there[y, x] = False
+    def remove(self, ys: Any, xs: Any) -> None:
+        rows, columns = self._there.shape
+        known = (ys < rows) & (xs < columns)
+        self._there[ys[known], xs[known]] = False
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._there))
@@ -93,21 +94,25 @@ class Stage:
         if "rows" in entry:
             table = entry["rows"]
             if len(table):
-                self._rows(entry["prefix"], tuple(entry["arrays"])).put(table[:, 0], table[:, 1], table[:, 2:])
+                self._put(entry["prefix"], tuple(entry["arrays"]), table[:, 0], table[:, 1], table[:, 2:])
             return
         unit, sums = entry["unit"], entry["sums"]
         row = entry["row"] if "row" in entry else as_row(unit, sums)
+        # what was done again counts as it was done last
         if row is None:
+            self.drop([unit])
             self.single[unit] = dict(sums)
             return
         prefix, y, x, stems = row
-        for other, rows in self.rows.get(prefix, {}).items():
-            if other != stems:
-                rows.remove(y, x)
-        self._rows(prefix, stems).put(y, x, np.fromiter(sums.values(), np.uint32, len(sums)))
+        self.single.pop(unit, None)
+        self._put(prefix, stems, np.array([y]), np.array([x]), np.array([list(sums.values())], np.uint32))
 
-    def _rows(self, prefix: str, stems: Stems) -> Rows:
-        return self.rows.setdefault(prefix, {}).setdefault(stems, Rows(len(stems)))
+    def _put(self, prefix: str, stems: Stems, ys: Any, xs: Any, sums: Any) -> None:
+        groups = self.rows.setdefault(prefix, {})
+        for other, rows in groups.items():
+            if other != stems:
+                rows.remove(ys, xs)
+        groups.setdefault(stems, Rows(len(stems))).put(ys, xs, sums)
 
     def drop(self, units: Iterable[str]) -> None:
         for unit in units:
@@ -116,7 +121,7 @@ class Stage:
             if place:
                 y, x = map(int, place.split("/"))
                 for rows in self.rows.get(prefix, {}).values():
-                    rows.remove(y, x)
+                    rows.remove(np.array([y]), np.array([x]))
 
     def columns(self) -> Iterator[tuple[str, str, Rows, int]]:
         """Give (prefix, array, rows, column) of each array."""

@@ -1,10 +1,12 @@
 """The store as others see it, whole-chunk writes, the commit, the ledger and its verification."""
 
+import base64
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 import zlib
 from pathlib import Path
 
@@ -290,6 +292,123 @@ def test_segments_in_their_order(tmp_path, monkeypatch):
     assert Ledger.open(tmp_path).done("t") == {"x"}
 
 
+def rows_of(year):
+    return {
+        f"{year}/{y}/{x}": {f"cube.zarr/{v}/c/0/{y}/{x}": y * 1000 + x for v in "ab"} for y in (0, 3) for x in (0, 9)
+    }
+
+
+def test_units_that_are_chunks_are_rows_of_numbers(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    for unit, sums in (rows_of(2001) | rows_of(2002)).items():
+        ledger.add("ingest", unit, sums)
+    ledger.add("ingest", "coordinates", {"cube.zarr/time/c/0": 7})
+    ledger.flush()
+    (segment,) = (tmp_path / ".nepcube" / "ledger").iterdir()
+    lines = [json.loads(line) for line in segment.read_text().splitlines()]
+    assert [(e["stage"], e.get("prefix"), e.get("arrays")) for e in lines] == [
+        ("ingest", "2001", ["cube.zarr/a/c/0", "cube.zarr/b/c/0"]),
+        ("ingest", "2002", ["cube.zarr/a/c/0", "cube.zarr/b/c/0"]),
+        ("ingest", None, None),
+    ]
+    raw = np.frombuffer(base64.b64decode(lines[0]["rows"]), "<u4").reshape(-1, 4)
+    np.testing.assert_array_equal(raw, [[0, 0, 0, 0], [0, 9, 9, 9], [3, 0, 3000, 3000], [3, 9, 3009, 3009]])
+    done = Ledger.open(tmp_path).done("ingest")
+    assert done == {*rows_of(2001), *rows_of(2002), "coordinates"}
+    assert "2001/3/9" in done
+    assert "2001/3/8" not in done
+    assert "2003/3/9" not in done
+    assert done.count() == {"2001": 4, "2002": 4}
+
+
+def test_a_unit_may_be_dropped_and_done_again_with_other_arrays(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    for unit, sums in rows_of(2001).items():
+        ledger.add("ingest", unit, sums)
+    ledger.drop("ingest", {"2001/0/9", "2001/3/9", "unknown"})
+    assert Ledger.open(tmp_path).done("ingest") == {"2001/0/0", "2001/3/0"}
+    ledger.add("ingest", "2001/0/9", {"cube.zarr/z/c/0/0/9": 1})
+    ledger.add("ingest", "2001/0/0", {"cube.zarr/z/c/0/0/0": 1})
+    ledger.flush()
+    again = Ledger.open(tmp_path)
+    assert again.done("ingest") == ledger.done("ingest") == {"2001/0/0", "2001/0/9", "2001/3/0"}
+    keys = {key for _, _, key in again.verify(tmp_path)}
+    assert keys == {"cube.zarr/z/c/0/0/0", "cube.zarr/z/c/0/0/9", "cube.zarr/a/c/0/3/0", "cube.zarr/b/c/0/3/0"}
+
+
+def test_segments_of_the_form_before_are_read(tmp_path):
+    folder = tmp_path / ".nepcube" / "ledger"
+    folder.mkdir(parents=True)
+    lines = [
+        {"stage": "ingest", "unit": "2001/0/0", "sums": {"cube.zarr/a/c/0/0/0": 5}},
+        {"stage": "ingest", "unit": "coordinates", "sums": {"cube.zarr/time/c/0": 6}},
+        {"forget": "analyse"},
+    ]
+    (folder / "00000003.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ledger = Ledger.open(tmp_path)
+    assert ledger.done("ingest") == {"2001/0/0", "coordinates"}
+    ledger.add("ingest", "2001/0/1", {"cube.zarr/a/c/0/0/1": 7})
+    ledger.merge()
+    assert sorted(p.name for p in folder.iterdir()) == ["00000005.jsonl"]
+    assert Ledger.open(tmp_path).done("ingest") == {"2001/0/0", "2001/0/1", "coordinates"}
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_merge_that_was_killed_costs_nothing(tmp_path, monkeypatch, left):
+    monkeypatch.setattr("nepcube.store.ledger._SEGMENT", 4)
+    ledger = Ledger.open(tmp_path)
+    for unit, sums in rows_of(2001).items():
+        ledger.add("ingest", unit, sums)
+        ledger.flush()
+    ledger.forget("ingest")
+    ledger.add("ingest", "2002/0/0", {})
+    ledger.flush()
+    folder = tmp_path / ".nepcube" / "ledger"
+    before = {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+    assert len(before) == 2
+    ledger.merge()
+    (merged,) = folder.iterdir()
+    assert merged.name not in before
+    for name in list(before)[2 - left :]:
+        (folder / name).write_bytes(before[name])
+    assert Ledger.open(tmp_path).done("ingest") == {"2002/0/0"}
+
+
+def test_a_damaged_line_vouches_for_nothing(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    for unit, sums in (rows_of(2001) | rows_of(2002)).items():
+        ledger.add("ingest", unit, sums)
+    ledger.flush()
+    (segment,) = (tmp_path / ".nepcube" / "ledger").iterdir()
+    first, second = segment.read_text().splitlines(keepends=True)
+    entry = json.loads(first)
+    entry["rows"] = ("B" if entry["rows"][0] == "A" else "A") + entry["rows"][1:]
+    segment.write_text(json.dumps(entry) + "\n" + second)
+    assert Ledger.open(tmp_path).done("ingest") == set(rows_of(2002))
+
+
+def test_a_reader_and_a_merge_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("nepcube.store.ledger._SEGMENT", 2)
+    ledger, seen, ended = Ledger.open(tmp_path), [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            seen.append(len(Ledger.open(tmp_path).done("s")))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for k in range(60):
+        ledger.add("s", f"2001/{k}/0", {})
+        ledger.flush()
+        if k % 7 == 6:
+            ledger.merge()
+    ended.set()
+    thread.join()
+    # what was done stays done for whoever looks
+    assert seen == sorted(seen)
+    assert len(Ledger.open(tmp_path).done("s")) == 60
+
+
 def test_files_left_by_a_killed_write_are_passed_over(tmp_path):
     ledger = Ledger.open(tmp_path)
     ledger.add("s", "u", {})
@@ -365,6 +484,67 @@ def test_damage_is_found_and_mended(copied, finished, cli, tools, how):
     found = cli("status", copied.out, "--verify")
     assert (found.code, found.err) == (0, [])
     assert "every chunk is as it was written" in "\n".join(found.out)
+
+
+METADATA = [
+    ("cube.zarr/npp/zarr.json", "turned"),
+    ("statistics.zarr/nep_slope/zarr.json", "deleted"),
+    pytest.param("statistics.zarr/zarr.json", "deleted", marks=pytest.mark.slow),
+    *(
+        pytest.param(f"{name}/zarr.json", how, marks=pytest.mark.slow)
+        for name in ("cube.zarr", "cube.zarr/nep", "cube.zarr/time", "statistics.zarr/region", "statistics.zarr")
+        for how in ("truncated", "turned")
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "how"), METADATA)
+def test_damage_of_metadata_is_found_and_mended(copied, finished, cli, tools, key, how):
+    file = copied.out / key
+    if how == "deleted":
+        file.unlink()
+    elif how == "truncated":
+        os.truncate(file, file.stat().st_size // 2)
+    else:
+        text = file.read_text()
+        assert "null" in text or "512" in text
+        file.write_text(text.replace("512", "511") if "512" in text else text.replace("null", "none"))
+    chunks = [*copied.out.glob("cube.zarr/*/c/*/*/*"), *copied.out.glob("statistics.zarr/nep_*/c/*/*")]
+    times = {p: p.stat().st_mtime_ns for p in chunks}
+    found = cli("status", copied.out, "--verify")
+    assert found.code == 2
+    assert key in found.err[0]
+    tools.do_stages(copied.recipe, copied.out)
+    # no chunk of a value is made again for it
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+    tools.same_arrays(copied.out, finished.out)
+    for name in ("cube.zarr", "statistics.zarr"):
+        for one in sorted((finished.out / name).rglob("zarr.json")):
+            other = copied.out / one.relative_to(finished.out)
+            assert json.loads(other.read_text()) == json.loads(one.read_text()), one
+    assert cli("status", copied.out, "--verify").code == 0
+
+
+def test_check_and_run_look_for_damage_where_they_are_asked_to(copied, finished, cli, tools):
+    key = "cube.zarr/temperature/c/1/0/0"
+    (copied.out / key).write_bytes(b"x")
+    whole = {p: p.stat().st_mtime_ns for p in copied.out.glob("cube.zarr/*/c/[02345]/*/*")}
+    whole = {p: t for p, t in whole.items() if p.parts[-5] not in ("rh", "nep")}
+    assert cli("check", copied.recipe, "-o", copied.out).code == 0
+    found = cli("check", copied.recipe, "-o", copied.out, "--verify")
+    assert found.code == 2
+    assert found.err == [
+        f"error: {copied.out}: 1 chunk(s) are missing or changed: {key}.",
+        "       `nepcube run` with this recipe makes them again.",
+    ]
+    (copied.out / "cube.zarr/npp/c/1/0/0").unlink()
+    found = cli("run", copied.recipe, "-o", copied.out, "--verify")
+    assert found.code == 0
+    said = "warning: 1 chunk(s) are missing or changed: cube.zarr/npp/c/1/0/0; they are made again"
+    assert said in found.err
+    assert {p: p.stat().st_mtime_ns for p in whole} == whole
+    tools.same_arrays(copied.out, finished.out)
+    assert cli("status", copied.out, "--verify").code == 0
 
 
 @pytest.mark.parametrize("key", ["cube.zarr/time/c/0", "cube.zarr/latitude/c/0", "statistics.zarr/longitude/c/0"])
