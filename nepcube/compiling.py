@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -26,9 +27,12 @@ def keep_compiled() -> bool:
     said = os.environ.get("NEPCUBE_NUMBA_CACHE")
     if said is not None:
         return said != "0"
+    return any(folder.is_dir() and os.access(folder, os.W_OK) for folder in _folders())
+
+
+def _folders() -> list[Path]:
     named = os.environ.get("NUMBA_CACHE_DIR")
-    folders = [Path(named)] if named else [Path(__file__).parent / "__pycache__", Path(__file__).parent]
-    return any(folder.is_dir() and os.access(folder, os.W_OK) for folder in folders)
+    return [Path(named)] if named else [Path(__file__).parent / "__pycache__", Path(__file__).parent]
 
 
 CACHE = keep_compiled()
@@ -63,9 +67,11 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def _named_by_key() -> Iterator[None]:
-    # functions over arrays are compiled, and their caches made, while they are declared
-    with _LOCK:
+def _declaring() -> Iterator[None]:
+    # functions over arrays are compiled, and their caches made, while they are declared. The wrapper for arrays and the
+    # kernel lie in two files, and the one knows the other by a name of the process that compiled it: one process after
+    # the other, so that the two are of one
+    with _LOCK, _alone():
         before, caching.IndexDataCacheFile = caching.IndexDataCacheFile, _NamedByKey
         try:
             yield
@@ -73,11 +79,35 @@ def _named_by_key() -> Iterator[None]:
             caching.IndexDataCacheFile = before
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    handle = _lock_file() if CACHE else None
+    if handle is None:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError, ImportError):
+            # a file system that knows no locks, a system without them
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock_file() -> int | None:
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            return os.open(folder / ".compiling", os.O_RDWR | os.O_CREAT, 0o666)
+    return None
+
+
 def compiled_gufunc(signatures: Sequence[str], shape: str) -> Callable[[F], Any]:
     """Compile a function of series and numbers for the signatures of its types, to be called on arrays of them."""
 
     def declare(function: F) -> Any:
-        with _named_by_key():
+        with _declaring():
             return guvectorize(list(signatures), shape, nopython=True, cache=CACHE)(function)
 
     return declare
@@ -87,7 +117,7 @@ def compiled_ufunc(*signatures: str) -> Callable[[F], Any]:
     """Compile a function of numbers, to be called on arrays of them."""
 
     def declare(function: F) -> Any:
-        with _named_by_key():
+        with _declaring():
             return vectorize(list(signatures), nopython=True, cache=CACHE)(function)
 
     return declare
