@@ -87,7 +87,7 @@ def test_a_race_for_the_cache_of_array_functions_mixes_nothing(tmp_path):
     }
     environment.pop("NEPCUBE_NUMBA_CACHE", None)
     # each first compiles something else, so that the same function has another name in each
-    first = "from nepcube.compiling import compiled\nfor n in range({}):\n    compiled(lambda v: v + 1)(n)\n"
+    first = "import numba\nfor n in range({}):\n    numba.njit(lambda v: v + 1)(n)\n"
     at_once = [
         subprocess.Popen([sys.executable, "-c", first.format(n) + call.format("[]")], env=environment) for n in range(3)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
 
@@ -48,6 +49,7 @@ def test_the_report_compares_the_bases_that_the_inputs_allow(archive, tools, wri
     assert table.rh_mean_gc_m2["monthly"] > 4 * table.rh_mean_gc_m2["annual"]
 
 
+@pytest.mark.slow
 def test_the_daily_basis_is_the_sum_over_days(archive, tools, write_recipe, tmp_path):
     days = pd.date_range("2001-01-01", "2006-12-31")
     lat, lon = np.arange(37.0, 31.0, -0.5), np.arange(89.0, 103.5, 0.5)

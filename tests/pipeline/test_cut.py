@@ -367,6 +367,7 @@ def test_another_basis_reruns_from_the_analysis(copied, write_recipe, tools, tmp
     tools.same_tables(copied.out, fresh)
 
 
+@pytest.mark.slow
 def test_the_native_climate_may_be_cleared_away(write_recipe, tools, tmp_path):
     # "it is no result: it may be deleted when a run is finished"
     five, six = (write_recipe(f"{y}.yaml", period=[2001, y], respiration__basis="monthly") for y in (2005, 2006))

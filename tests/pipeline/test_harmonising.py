@@ -185,6 +185,7 @@ def test_temperature_at_the_height_of_the_cells(archive, write_recipe, tools, tm
     assert np.isfinite(cube.rh.values).any()
 
 
+@pytest.mark.slow
 def test_the_relief_is_kept_whole_or_made_again(archive, write_recipe, tools, tmp_path, monkeypatch):
     from nepcube import store
 
