@@ -81,14 +81,12 @@ class RemotePlace(Place):
 
     def require(self) -> None:
         root, key = split(self.url)
+        # few tries: what is wrong with a URL or its credentials stays wrong
         store = open_store(root, 5, asked=self.url)
         import obstore
 
-        try:
-            # few tries: what is wrong with a URL or its credentials stays wrong
-            obstore.list_with_delimiter(store, key)
-        except _errors(FileNotFoundError) as error:
-            raise told(self.url, error) from None
+        if self._do(lambda _, __: obstore.list_with_delimiter(store, key)) is None:
+            raise _absent(self.url)
 
     def exists(self) -> bool:
         return self.stamp() is not None
