@@ -114,7 +114,8 @@ def test_a_damaged_file_is_refused_or_read_right(tmp_path, layout):
 def test_many_damaged_files_are_refused_or_read_right(tmp_path, layout):
     counts = survive(tmp_path, layout, ON_TILE, range(30, 280))
     print(f"{layout}: {counts}")
-    assert counts["refused"] > 50
+    # most of what is changed of the unchecked layouts falls on blocks that are left alone
+    assert counts["refused"] > (30 if layout in UNCHECKED else 50)
 
 
 @pytest.mark.slow
