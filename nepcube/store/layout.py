@@ -1,7 +1,7 @@
 """How arrays are cut and coded: chunks, shards, compression, fill values.
 
 One year a chunk, so that a longer period appends without rewriting; 512 cells a side, or the block where that is
-smaller. A store of very many chunks keeps them in shards, one file each; the figures are in ``docs/layout.md``.
+smaller. A store of very many chunks keeps them in shards, one file each; ``benchmarks/layout.py`` measures the cuts.
 """
 
 from __future__ import annotations
