@@ -195,7 +195,8 @@ class RemotePlace(Place):
         for wait in (0.0, 0.5, 1.0, 2.0, 4.0):
             time.sleep(wait)
             try:
-                return obstore.put(store, key, content, mode=mode)["e_tag"]
+                stamp: Hashable = obstore.put(store, key, content, mode=mode)["e_tag"]
+                return stamp
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise told(self.url, error) from None
