@@ -154,9 +154,11 @@ def _days(temperature: xr.DataArray, basis: str, dim: str) -> xr.DataArray:
 
     if dim not in temperature.coords:
         return xr.DataArray(np.float64(1.0 if basis == "daily" else np.nan))
-    unit = {"annual": "Y", "monthly": "M", "daily": "D"}[basis]
+    unit: Any = {"annual": "Y", "monthly": "M", "daily": "D"}[basis]
     starts = temperature[dim].values.astype(f"datetime64[{unit}]")
-    length = ((starts + 1).astype("datetime64[D]") - starts.astype("datetime64[D]")) / np.timedelta64(1, "D")
+    length = (
+        (starts + np.timedelta64(1, unit)).astype("datetime64[D]") - starts.astype("datetime64[D]")
+    ) / np.timedelta64(1, "D")
     return xr.DataArray(length.astype(np.float64), {dim: temperature[dim]}, temperature[dim].dims)
 
 
