@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Hashable, Iterator
@@ -13,6 +14,9 @@ from typing import Any
 
 from nepcube.errors import StoreError
 from nepcube.places.place import Place, Seen
+
+# what is written aside: by us (`.NAME.PROCESS.THREAD`) and by zarr
+_LEFT = re.compile(r"^\..+\.\d+\.\d+$|\.[0-9a-f]{32}\.partial$")
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,12 @@ class LocalPlace(Place):
 
     def delete_tree(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        for folder, _, names in os.walk(self.path):
+            for name in filter(_LEFT.search, names):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
 
     def zarr(self, *, write: bool = False) -> Any:
         from zarr.storage import LocalStore

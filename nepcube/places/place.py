@@ -114,6 +114,10 @@ class Place(ABC):
         """Delete everything below it, and the folder."""
 
     @abstractmethod
+    def sweep(self) -> None:
+        """Delete what killed writers left below it; nobody may be writing there."""
+
+    @abstractmethod
     def zarr(self, *, write: bool = False) -> Any:
         """Give the folder as a store of zarr."""
 

@@ -242,6 +242,9 @@ class RemotePlace(Place):
             part = keys[start : start + 1000]
             self._do(lambda store, _, part=part: obstore.delete(store, part))  # type: ignore[misc]
 
+    def sweep(self) -> None:
+        """Nothing: an object appears whole or not at all."""
+
     def zarr(self, *, write: bool = False) -> Any:
         from nepcube.places.stores import PlaceStore
 

@@ -263,6 +263,7 @@ class Store:
         from zarr.core.group import ConsolidatedMetadata, GroupMetadata
         from zarr.core.metadata.v3 import ArrayV3Metadata
 
+        self.path.sweep()
         arrays: dict[str, Any] = {}
         sums: dict[str, int] = {}
         for name, content in self._metadata():

@@ -1,5 +1,6 @@
 """The store as others see it, whole-chunk writes, the commit, the ledger and its verification."""
 
+import asyncio
 import base64
 import json
 import os
@@ -18,6 +19,7 @@ import zarr
 import nepcube as nc
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.grid import Window
+from nepcube.places import LocalPlace
 from nepcube.store import Layout, Ledger, NativeSeries, Store, chunk_side, open_cube, open_statistics
 
 READ = """
@@ -168,6 +170,29 @@ def test_an_unfinished_store_does_not_open(small):
     small.create([Layout("b", "float32", {}, yearly=True)], [2001, 2002])
     small.put_series("cover", [1.0, 1.0], {})
     assert not small.committed
+
+
+def test_what_killed_writers_left_is_gone_after_the_commit(small, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    place = LocalPlace(small.path.path / "a/c/0")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            asyncio.run(
+                small.path.zarr(write=True).set("a/c/0/0/0", zarr.core.buffer.cpu.Buffer.from_bytes(b"by zarr"))
+            )
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(Killed):
+            (place / "0/1").write(b"by us")
+    assert len(os.listdir(place / "0")) == 2
+    (place / "0/partial").write(b"of somebody else")
+    small.commit({})
+    assert os.listdir(place / "0") == ["partial"]
 
 
 def test_a_longer_axis_is_not_seen_before_it_is_committed(small):
