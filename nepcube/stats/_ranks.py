@@ -14,60 +14,83 @@ from nepcube.stats._kernels import gufunc, usable
 @compiled
 def _slopes(v: Any, x: Any, n: int, slopes: Any) -> int:
     # fills in all pairwise slopes and gives the number of ties
-    at = 0
+    at = -1
     ties = 0
     for i in range(n - 1):
         for j in range(i + 1, n):
             d = v[j] - v[i]
-            if d == 0.0:
-                ties += 1
-            slopes[at] = d / (x[j] - x[i])
-            at += 1
+            ties += d == 0.0
+            slopes[at + j] = d / (x[j] - x[i])
+        # the next row begins behind this one
+        at += n - i - 2
     return ties
 
 
 @compiled
-def _select(a: Any, size: int, k: int) -> float:
-    # the k-th smallest of `size` items (Hoare 1961); afterwards nothing before it is greater, nothing behind it less
-    left = 0
-    right = size - 1
-    while left < right:
-        pivot = a[(left + right) // 2]
-        i = left
-        j = right
-        while i <= j:
-            while a[i] < pivot:
-                i += 1
-            while pivot < a[j]:
-                j -= 1
-            if i <= j:
-                a[i], a[j] = a[j], a[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            break
-    return a[k]
+def _below(a: Any, left: int, right: int, pivot: float) -> int:
+    # moves what is less than the pivot to the front, and gives the place behind; without a branch, which a processor
+    # would guess wrongly every second time
+    at = left
+    for i in range(left, right + 1):
+        value = a[i]
+        a[i] = a[at]
+        a[at] = value
+        at += value < pivot
+    return at
 
 
 @compiled
-def _at_rank(a: Any, size: int, position: float) -> float:
-    # the value at a fractional rank (from 0), interpolated
-    position = min(max(position, 0.0), size - 1.0)
-    low = int(position)
-    value = _select(a, size, low)
-    part = position - low
+def _up_to(a: Any, left: int, right: int, pivot: float) -> int:
+    # the same for what is not greater
+    at = left
+    for i in range(left, right + 1):
+        value = a[i]
+        a[i] = a[at]
+        a[at] = value
+        at += value <= pivot
+    return at
+
+
+@compiled
+def _at_rank(a: Any, left: int, right: int, position: float) -> float:
+    # the value at a fractional rank (from 0), interpolated; a[left:right + 1] holds what has those ranks. Afterwards
+    # nothing before that place is greater, nothing behind it less
+    position = min(max(position, float(left)), float(right))
+    k = int(position)
+    part = position - k
+    last = right
+    while right - left > 8:
+        x, y, z = a[left], a[(left + right) // 2], a[right]
+        pivot = max(min(x, y), min(max(x, y), z))
+        behind = _below(a, left, right, pivot)
+        if k < behind:
+            right = behind - 1
+            continue
+        if behind == left:
+            # nothing is less: what is equal is done with
+            behind = _up_to(a, left, right, pivot)
+            if k < behind:
+                right = behind - 1
+                break
+        left = behind
+    for i in range(left + 1, right + 1):
+        value = a[i]
+        j = i
+        while j > left and a[j - 1] > value:
+            a[j] = a[j - 1]
+            j -= 1
+        a[j] = value
     if part == 0.0:
-        return value
-    following = a[low + 1]
-    for i in range(low + 2, size):
-        following = min(following, a[i])
+        return a[k]
+    if k < right:
+        following = a[k + 1]
+    else:
+        following = a[right + 1]
+        for i in range(right + 2, last + 1):
+            following = min(following, a[i])
     if part == 0.5:
-        return 0.5 * (value + following)
-    return value + part * (following - value)
+        return 0.5 * (a[k] + following)
+    return a[k] + part * (following - a[k])
 
 
 @compiled
@@ -112,11 +135,15 @@ def sen(y: Any, x: Any, least: Any, z: Any, slope: Any, lower: Any, upper: Any, 
     slopes = np.empty(pairs, np.float64)
     ties = _slopes(v, w, n, slopes)
     count[0] = n
-    slope[0] = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
+    middle = (pairs - 1) / 2.0
+    slope[0] = _at_rank(slopes, 0, pairs - 1, middle)
     if n > 2:
         c = z * math.sqrt(_variance_of_s(v, n, ties, 0.0))
-        lower[0] = _at_rank(slopes, pairs, (pairs - c) / 2.0 - 1.0)
-        upper[0] = _at_rank(slopes, pairs, (pairs + c) / 2.0)
+        # the median has parted them: the ends are sought in their own half, which the lower one's search mixes anew
+        half = int(middle)
+        lower[0] = _at_rank(slopes, 0, half, (pairs - c) / 2.0 - 1.0)
+        position = (pairs + c) / 2.0
+        upper[0] = _at_rank(slopes, half + 1 if position >= half + 1.0 else 0, pairs - 1, position)
 
 
 @compiled
@@ -230,7 +257,7 @@ def _serial_pvalue(v: Any, x: Any, n: int, variant: int, s: float, variance: flo
     pairs = n * (n - 1) // 2
     slopes = np.empty(pairs, np.float64)
     _slopes(v, x, n, slopes)
-    b = _at_rank(slopes, pairs, (pairs - 1) / 2.0)
+    b = _at_rank(slopes, 0, pairs - 1, (pairs - 1) / 2.0)
     free = np.empty(n, np.float64)
     for i in range(n):
         free[i] = v[i] - b * (x[i] - x[0])
