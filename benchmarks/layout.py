@@ -22,7 +22,7 @@ import measuring
 from measuring import say
 
 FULL = {"years": 20, "resolution": "500 m", "pixels": 2400, "block": 1024, "scale": 1}
-TINY = {"years": 4, "resolution": "20000 m", "pixels": 60, "block": 32, "scale": 32}
+TINY = {"years": 6, "resolution": "20000 m", "pixels": 60, "block": 32, "scale": 32}
 PARTS = ("layouts", "codecs", "rounding", "shards", "objects", "append")
 
 

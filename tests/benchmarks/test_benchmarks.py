@@ -93,17 +93,17 @@ def test_memory_of_ingest(tmp_path):
 def test_layout_of_the_stores(tmp_path):
     said = benchmark("layout.py", "--archive", tmp_path / "archive", "--work", tmp_path / "work")
     table = rows(said)
-    # 27 x 73 cells, chunks of 16: 2 x 5 of each of four years, in one chunk of all years the half wide; shards of 64
+    # 27 x 73 cells, chunks of 16: 2 x 5 of each of six years; 4 x 10 half as wide, of all years; 1 x 2 shards of 64
     files = {cut: int(table[cut][-1]) for cut in table if cut.startswith("(")}
-    assert files["(1, 16, 16)"] == 40
-    assert files["(4, 8, 8)"] == 40
-    assert files["(1, 16, 16) in shards of (1, 64, 64)"] == 8
+    assert files["(1, 16, 16)"] == 60
+    assert files["(6, 8, 8)"] == 40
+    assert files["(1, 16, 16) in shards of (1, 64, 64)"] == 12
     assert all(numbers(cell.split("; ")[1])[0] == 1 for cell in table["(1, 16, 16)"][:-2])
     assert "| npp | **blosc zstd 1, bits** |" in said
     assert table["temperature"][0].endswith("(1.00; 0)")
     # every way of filling shards writes the same number of them, and all hold what was computed
-    assert [table[way][-1] for way in ("chunks, no shards", "shards, all years held")] == ["512", "32"]
-    assert table["shards, coded chunks in a temporary file"][-1] == "32"
+    assert [table[way][-1] for way in ("chunks, no shards", "shards, all years held")] == ["576", "36"]
+    assert table["shards, coded chunks in a temporary file"][-1] == "36"
     assert table["globe"] == ["shards of 4096", "200", "28,000", "6,000", "34,000"]
     assert numbers(table["years read again"][1]) == [1, 1, 1]
     assert "nan" not in said.partition("## A year more")[2]
