@@ -27,7 +27,7 @@ _PLAIN, _LZW, _DEFLATE = 1, 5, (8, 32946)
 _KIND, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS_A_STRIP, _PLANES = 254, 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _STRIPS, _TILES = (273, 279), (324, 325)
-# strips of LZW are some 8 kB; to look through one of this size takes a fifth of a second
+# strips of LZW are some 8 kB, tiles some 80; to look through one of this size takes a fifth of a second
 _LONGEST_LOOKED_AT = 2**18
 # what the kind of a directory says of a mask that is no overview
 _MASK = 4
@@ -147,13 +147,15 @@ def layout_of(raw: BinaryIO, size: int) -> Layout:
         for tags in others
         if one(tags, _KIND, 0) == _MASK and all(one(tags, t, 0) == one(first, t, 0) for t in (_WIDTH, _HEIGHT))
     ]
-    if image.compression == _LZW and image.per_column > 1 and 0 < image.sizes[0] <= _LONGEST_LOOKED_AT:
+    # how many strips there are tells the rows of one strip alone; a tile may be larger than the image
+    unsure = image.per_column > 1 or _TILES[0] in first
+    if image.compression == _LZW and unsure and 0 < image.sizes[0] <= _LONGEST_LOOKED_AT:
         _require_filled(raw, image)
     return Layout(image, tuple(masks))
 
 
 def _require_filled(raw: BinaryIO, image: Blocks) -> None:
-    # a wrong number of rows in a strip is found only by what is in a strip
+    # a wrong number of rows or columns of a block is found only by what is in one
     raw.seek(int(image.offsets[0]))
     held = lzw.length(raw.read(int(image.sizes[0])))
     if held is not None and held not in image.lengths(0):
@@ -170,8 +172,8 @@ def _blocks(tags: Tags, size: int) -> Blocks:
     across, down = one(tags, _TILE_WIDTH, width), one(tags, _TILE_HEIGHT, 0)
     if not down:
         down = min(one(tags, _ROWS_A_STRIP, height), height)
-    if not across or not down:
-        raise ValueError("its blocks have no size")
+    if not across or not down or (tiled and (across % 16 or down % 16)):
+        raise ValueError(f"its blocks cannot be of {down} x {across} cells")
     per_row, per_column = -(-width // across), -(-height // down)
     samples = one(tags, _SAMPLES, 1)
     planes = samples if one(tags, _PLANES, 1) == 2 else 1

@@ -140,6 +140,23 @@ def test_strips_of_fewer_rows_than_they_hold_are_refused(tmp_path, rows):
     refused(path, f"the block at byte {first} has 1280 of {80 * rows} bytes")
 
 
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [(129, "its blocks cannot be of 128 x 129 cells"), (112, "has 32768 of 28672 bytes"), (144, "has 32768 of 36864")],
+)
+def test_tiles_of_another_width_than_they_hold_are_refused(tmp_path, columns, words):
+    # the library unpacks of a tile what the image has of it, and misses nothing where the image is the smaller
+    how = {"tiled": True, "blockxsize": 128, "blockysize": 128, "interleave": "band"}
+    path = export(tmp_path / "npp.tif", **how)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, entry_of(content, 322) + 8, columns)
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as error:
+        nc.open_source("mod17a3hgf", path)
+    assert error.value.what.startswith(f"{path}: the file is damaged or cut off (")
+    assert words in error.value.what
+
+
 @pytest.mark.parametrize("kind", ["smooth", "noise", "alike"])
 @pytest.mark.parametrize("rows", [1, 16, 40])
 def test_the_length_of_a_stream_is_that_of_its_block(tmp_path, kind, rows):
