@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from nepcube.errors import SourceError
 from nepcube.sources import tiff
-from nepcube.sources.files import damaged, windows_of
+from nepcube.sources.files import border, damaged, windows_of
 from nepcube.sources.tiff import Header
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def read_header(path: str) -> Header:
             f"{path}: has no coordinate reference system, or no place in it.",
             "Use the file as the provider made it, or write it with `gdal_edit.py -a_srs -a_ullr`.",
         )
+    with border(path):
+        _require_crs(header.wkt)
     if b or d or not (a and e) or not np.isfinite(header.transform).all():
         raise SourceError(f"{path}: its rows and columns are rotated against its CRS.", "Warp it first.")
     if header.geographic:
@@ -66,6 +69,14 @@ def read_header(path: str) -> Header:
                 "Check its CRS, and download the file again.",
             )
     return header
+
+
+@lru_cache(maxsize=64)
+def _require_crs(wkt: str) -> None:
+    # GDAL's projections are not all pyproj's: a damaged name of one may be read by the first alone
+    from pyproj import CRS
+
+    CRS.from_wkt(wkt)
 
 
 def axes_of(header: Header) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -226,3 +226,15 @@ def test_units_that_differ_are_told_with_their_files(tmp_path):
         f"{tmp_path}/npp_2001.tif: the units of the bands differ "
         "(g m-2 year-1 in npp_2002.tif and kg m-2 year-1 in npp_2001.tif)."
     )
+
+
+def test_a_projection_that_has_no_meaning_is_refused_by_name(tmp_path):
+    # pyproj takes a brace in the name of a datum for JSON
+    CASES["generic albers"].write(tmp_path)
+    path = tmp_path / "npp_2001.tif"
+    content = path.read_bytes()
+    assert b"= unknown|" in content
+    path.write_bytes(content.replace(b"= unknown|", b"= un{nown|"))
+    with pytest.raises(SourceError) as error:
+        nc.open_source("generic", tmp_path / "*.tif", quantity="npp", aggregate="yearly", time="year")
+    assert error.value.what.startswith(f"{path}: the file is damaged or cut off (")
