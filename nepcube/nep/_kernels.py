@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from nepcube.compiling import compiled_ufunc
+from nepcube.compiling import compiled_gufunc, compiled_ufunc
 
 #: mm: what packing and interpolation leave below zero
 LEAST_RAIN = -0.01
 
 
-@compiled_ufunc("float64(float64,float64)")
-def pei_bracket(temperature: float, precipitation: float) -> float:
-    """exp(0.0913 T) + ln(0.3145 R + 1); NaN where the logarithm has no value."""
-    argument = 0.3145 * precipitation + 1.0
-    if not (argument > 0.0):
-        return np.nan
-    return math.exp(0.0913 * temperature) + math.log(argument)
+@compiled_gufunc(["void(float64[:],float64[:],float64[:])"], "(n),(n)->(n)")
+def pei_bracket(temperature: Any, precipitation: Any, out: Any) -> None:
+    """exp(0.0913 T) + ln(0.3145 R + 1); NaN where the logarithm has no value.
+
+    Climate that is sampled to the nearest is the same for many neighbours: what was computed for the last is taken.
+    """
+    t = np.nan
+    p = np.nan
+    grown = np.nan
+    wetted = np.nan
+    for i in range(temperature.size):
+        if temperature[i] != t:
+            t = temperature[i]
+            grown = math.exp(0.0913 * t)
+        if precipitation[i] != p:
+            p = precipitation[i]
+            argument = 0.3145 * p + 1.0
+            wetted = math.log(argument) if argument > 0.0 else np.nan
+        out[i] = grown + wetted
 
 
 @compiled_ufunc("float64(float64,float64,float64,float64)")

@@ -92,8 +92,9 @@ class Pei2009:
         from nepcube.nep import _kernels
 
         factor = self._RATE * self._CARBON * (1.0 if basis == "daily" else self._MONTH)
-        rate: NDArray[np.float64] = _kernels.pei_bracket(temperature, precipitation) * factor
-        return rate
+        t, p = np.broadcast_arrays(temperature, precipitation)
+        bracket: NDArray[np.float64] = _kernels.pei_bracket(np.atleast_1d(t), np.atleast_1d(p)).reshape(t.shape)
+        return bracket * factor
 
     def annual(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
         return total

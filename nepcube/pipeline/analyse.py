@@ -256,14 +256,15 @@ def execute_job(job: Job) -> dict[str, dict[str, int]]:
         with store.pieces_of(job.cube, window) as cube, store.pieces_of(job.statistics, window) as maps:
             # a chunk of all years at a time, where shards are written too
             for piece in cube.windows():
-                balances, statistics = _analysed(job, piece)
+                balances, statistics = analyse_window(job, piece)
                 cube.add(balances, piece, step=0)
                 maps.add(statistics, piece)
             out[unit_of(window, job.cube.chunk)] = cube.write() | maps.write()
     return out
 
 
-def _analysed(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], dict[Any, xr.DataArray]]:
+def analyse_window(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], dict[Any, xr.DataArray]]:
+    """Read a window of the cube; give respiration and NEP of each year, and the statistics."""
     arrays = store.read_block(job.cube.path, job.plan.names, window)
     ds = label(job.plan, job.grid, window, {n: v for n, v in arrays.items() if n != "npp_flag"})
     rh = _respiration(job, ds, window)

@@ -126,7 +126,7 @@ def apply_blocks(
         out = []
         for values, own in zip(found, owns, strict=True):
             shape = tuple(sizes[d] for d in own)
-            made = np.asarray(values, kind).reshape(*shape, *cells)
+            made = np.asarray(values, kind).reshape((*shape, *cells))
             out.append(np.moveaxis(made, range(len(shape)), range(-len(shape), 0)) if shape else made)
         return tuple(out)
 

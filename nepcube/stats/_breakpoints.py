@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nepcube.compiling import compiled, compiled_gufunc
-from nepcube.stats._kernels import gufunc, t_pvalue, usable
+from nepcube.stats._kernels import gufunc, usable
+from nepcube.stats._pvalues import t_pvalue
 
 JOINED, INDEPENDENT = range(2)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nepcube.stats._drivers import correlation_pvalue, tiled
-from nepcube.stats._kernels import t_pvalue
+from nepcube.stats._drivers import correlation_pvalue
+from nepcube.stats._pvalues import t_pvalue
+from nepcube.stats._tiles import tiled
 
 #: of a series' variance, what the others must leave for a correlation to have digits
 LEFT = 1e-6

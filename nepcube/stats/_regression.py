@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nepcube.stats._drivers import TILE, centred, cross_products, tiled, without_time
-from nepcube.stats._kernels import t_pvalue
+from nepcube.stats._drivers import without_time
+from nepcube.stats._pvalues import t_pvalue
+from nepcube.stats._tiles import TILE, centred, cross_products, tiled
 
 #: penalties that generalised cross-validation looks at: ten a decade, then the best one's neighbourhood
 SMALLEST, LARGEST, STEPS = 1e-6, 1e3, 90

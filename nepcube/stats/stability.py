@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube.errors import SpecError
 from nepcube.stats._apply import apply, count_attrs, least, year_index
+from nepcube.stats._blocks import apply_blocks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,8 +40,6 @@ def mean(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -
     xarray.Dataset
         `mean`, `sd` (standard deviation, ddof 0) and `n`.
     """
-    from nepcube.stats import _kernels
-
     units = str(da.attrs.get("units", "1"))
     what = da.attrs.get("long_name", da.name or "series")
     outputs = {
@@ -47,7 +47,24 @@ def mean(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -
         "sd": {"long_name": f"standard deviation of {what}", "units": units},
         "n": count_attrs(),
     }
-    return apply(_kernels.moments, [da], dim, outputs, scalars=[least(da, dim, min_years), 0.0])
+    return apply_blocks(_moments(da, dim, min_years, 0), [da], dim, {n: ((), a) for n, a in outputs.items()}, {})
+
+
+def _moments(da: xr.DataArray, dim: str, min_years: int | None, ddof: int) -> Callable[[Any], Any]:
+    # mean, standard deviation (around a straight line where ddof is 2) and n of blocks of years by cells
+    t, need = year_index(da, dim), least(da, dim, min_years)
+
+    def kernel(series: Any) -> Any:
+        from nepcube.stats import _lines
+
+        found = np.empty((3, series[0].shape[1]))
+        if ddof == 2:
+            _lines.detrended(series, t, need, *found)
+        else:
+            _lines.moments(series, t, need, float(ddof), *found)
+        return tuple(found)
+
+    return kernel
 
 
 def coefficient_of_variation(
@@ -95,8 +112,6 @@ def coefficient_of_variation(
     Zhang, Z. et al. 2023. Remote Sensing for Natural Resources 35(1), 231-242, eq. 4, whose print multiplies by the
     mean where division is meant.
     """
-    from nepcube.stats import _kernels
-
     what = da.attrs.get("long_name", da.name or "series")
     if detrend:
         if ddof not in (None, 2):
@@ -115,11 +130,14 @@ def coefficient_of_variation(
         },
         "n": count_attrs(),
     }
-    few = least(da, dim, min_years)
-    if detrend:
-        scalars = [few, float(min_mean)]
-        return apply(_kernels.detrended_variation, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=scalars)
-    return apply(_kernels.variation, [da], dim, outputs, scalars=[few, float(ddof), float(min_mean)])
+    moments = _moments(da, dim, min_years, ddof)
+
+    def kernel(series: Any) -> Any:
+        mean, sd, n = moments(series)
+        told = (np.abs(mean) >= min_mean) & (mean != 0.0)
+        return np.divide(sd, mean, out=np.full_like(mean, np.nan), where=told), n
+
+    return apply_blocks(kernel, [da], dim, {name: ((), attrs) for name, attrs in outputs.items()}, {})
 
 
 def hurst_exponent(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -> xr.Dataset:

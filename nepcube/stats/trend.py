@@ -12,6 +12,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.stats._apply import apply, count_attrs, least, per_year, year_index
+from nepcube.stats._blocks import apply_blocks
 from nepcube.stats.classes import NO_CLASS
 
 if TYPE_CHECKING:
@@ -68,9 +69,16 @@ def linear_trend(da: xr.DataArray, *, dim: str = "time", min_years: int | None =
         "lag1": {"long_name": "lag-1 autocorrelation of the residuals", "units": "1"},
         "n": count_attrs(),
     }
-    from nepcube.stats import _kernels
+    t, need = year_index(da, dim), least(da, dim, min_years)
 
-    return apply(_kernels.ols, [da], dim, outputs, vectors=[year_index(da, dim)], scalars=[least(da, dim, min_years)])
+    def kernel(series: Any) -> Any:
+        from nepcube.stats import _lines
+
+        found = np.empty((len(outputs), series[0].shape[1]), series[0].dtype)
+        _lines.line(series, t, need, *found)
+        return tuple(found)
+
+    return apply_blocks(kernel, [da], dim, {name: ((), attrs) for name, attrs in outputs.items()}, {})
 
 
 def theil_sen(

@@ -14,7 +14,7 @@ from stats_oracles import partial_by_inverse, partial_by_pingouin
 
 from nepcube import stats
 from nepcube.errors import SpecError
-from nepcube.stats import _kernels
+from nepcube.stats import _pvalues
 from nepcube.testing import forbid_compute
 
 
@@ -485,14 +485,14 @@ def test_a_longer_record_of_the_driver_keeps_all_years():
 @pytest.mark.parametrize("dof", [1, 2, 3, 4, 7, 16, 17, 18, 57, 120, 199, 200, 201, 400])
 def test_the_closed_form_of_students_t(dof):
     t = np.concatenate([[0.0], np.logspace(-6, 4, 120)])
-    found = np.array([_kernels.t_pvalue(v, float(dof)) for v in t])
+    found = np.array([_pvalues.t_pvalue(v, float(dof)) for v in t])
     # scipy loses digits at one degree of freedom, where the p-value has a form of its own (Cauchy)
     truth = 2 / np.pi * np.arctan2(1.0, t) if dof == 1 else 2 * scipy.stats.t.sf(t, dof)
     seen = truth > 1e-300
     assert seen.sum() > 60
     assert_allclose(found[seen], truth[seen], rtol=1e-12)
     assert (found[~seen] <= 1e-299).all()
-    assert [_kernels.t_pvalue(-v, float(dof)) for v in t[:9]] == found[:9].tolist()
+    assert [_pvalues.t_pvalue(-v, float(dof)) for v in t[:9]] == found[:9].tolist()
 
 
 # --- many series
