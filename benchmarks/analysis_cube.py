@@ -40,7 +40,6 @@ def cube_of(args: argparse.Namespace, names: Sequence[str] = INPUTS) -> Any:
 def floor(args: argparse.Namespace) -> str:
     """NEP and its statistics, beside the reading and writing alone."""
     import numpy as np
-    import xarray as xr
 
     from nepcube import store
     from nepcube.grid import windows
@@ -58,12 +57,15 @@ def floor(args: argparse.Namespace) -> str:
     def bare(balances: bool) -> Callable[[Any], None]:
         # what is written are the maps of another time, so that they pack as maps do
         kept = {w: store.read_block(maps.path, list(small), w) for w in blocks}
+        inputs, outputs, more = opened(cube, INPUTS), opened(maps, list(small)), opened(yearly, names)
 
         def one(window: Any) -> None:
-            arrays = store.read_block(cube.path, INPUTS, window)
-            maps.write({n: xr.DataArray(v) for n, v in kept[window].items()}, window)
+            arrays = {n: a[:, *window.slices] for n, a in inputs.items()}
+            for n, a in outputs.items():
+                a[window.slices] = kept[window][n]
             if balances:
-                yearly.write({n: xr.DataArray(arrays[f]) for n, f in zip(names, INPUTS, strict=False)}, window, step=0)
+                for a, values in zip(more.values(), arrays.values(), strict=False):
+                    a[:, *window.slices] = values
 
         return one
 
@@ -98,6 +100,14 @@ def floor(args: argparse.Namespace) -> str:
     assert all(np.isfinite(np.asarray(v)).any() for v in small.values())
     header = ("from store to store", "s", "to the floor", "CPU s")
     return f"## NEP and its statistics, {told}, {measuring.counted(args.runs)}\n\n{measuring.table(header, rows)}\n"
+
+
+def opened(store: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Open arrays with plain zarr, once."""
+    import zarr
+
+    arrays = {n: zarr.open_array(str(store.path), path=str(n), mode="r+") for n in names}
+    return {n: a.with_config({"write_empty_chunks": True}) for n, a in arrays.items()}
 
 
 def each(one: Callable[[Any], None], blocks: Sequence[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nepcube.years import span_of, starts_of, years_of
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
 
 def heterotrophic_respiration(
@@ -94,7 +95,9 @@ def heterotrophic_respiration(
             f"Temperature, precipitation and what else the model needs are not on the same coordinates ({error}).",
             "Bring them to one grid and one time axis first.",
         ) from None
-    if isinstance(precipitation.data, np.ndarray) and bool(chosen.impossible(precipitation.data).any()):
+    if isinstance(precipitation.data, np.ndarray) and any(
+        bool(chosen.impossible(part).any()) for part in np.atleast_1d(precipitation.data)
+    ):
         raise SpecError(
             f"precipitation: {float(precipitation.min()):.6g} mm is impossible ({chosen.name}).",
             "Precipitation cannot be negative: check the nodata value and the unit of its files.",
@@ -106,19 +109,24 @@ def heterotrophic_respiration(
     def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
         return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
 
-    rate = xr.apply_ufunc(
-        rate_of,
-        temperature.astype("float64"),
-        precipitation.astype("float64"),
-        _days(temperature, basis, dim),
-        *(field.astype("float64") for field in fields.values()),
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        join="exact",
-    )
+    inputs = (temperature, precipitation, _days(temperature, basis, dim), *fields.values())
     if basis == "annual":
-        out = _annual(chosen, rate)
+        # a few steps at a time: the formula works in float64
+        out: xr.DataArray = xr.apply_ufunc(
+            lambda *arrays: _by_slices(lambda *a: chosen.annual(rate_of(*a)), arrays),
+            *inputs,
+            dask="parallelized",
+            output_dtypes=[np.float32],
+            join="exact",
+        )
     else:
+        rate = xr.apply_ufunc(
+            rate_of,
+            *(a.astype("float64") for a in inputs),
+            dask="parallelized",
+            output_dtypes=[np.float64],
+            join="exact",
+        )
         out = _years(chosen, rate, dim, year_start)
     out = out.transpose(*temperature.dims)
     out.name = "rh"
@@ -160,6 +168,16 @@ def _days(temperature: xr.DataArray, basis: str, dim: str) -> xr.DataArray:
         (starts + np.timedelta64(1, unit)).astype("datetime64[D]") - starts.astype("datetime64[D]")
     ) / np.timedelta64(1, "D")
     return xr.DataArray(length.astype(np.float64), {dim: temperature[dim]}, temperature[dim].dims)
+
+
+def _by_slices(function: Callable[..., Any], arrays: Sequence[Any]) -> NDArray[np.float32]:
+    full = np.broadcast_arrays(*arrays)
+    if not full[0].ndim:
+        return np.float32(function(*(np.asarray(a, np.float64) for a in full)))  # type: ignore[return-value]
+    out = np.empty(full[0].shape, np.float32)
+    for k in range(len(out)):
+        out[k] = function(*(np.asarray(a[k], np.float64) for a in full))
+    return out
 
 
 def _annual(model: RespirationModel, total: xr.DataArray) -> xr.DataArray:

@@ -236,15 +236,14 @@ def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
         fit = stats.partial_correlations(ds[name], {d: ds[d] for d in plan.drivers}, min_years=least)
         what = ds[name].attrs["long_name"]
         for driver in plan.drivers:
-            one = fit.sel(driver=driver, drop=True)
-            told = {
+            one = fit[["r", "pvalue"]].sel(driver=driver, drop=True)
+            one["r"].attrs = {
                 "long_name": f"partial correlation of {what} with {ds[driver].attrs['long_name']}",
                 "units": "1",
                 "controls": ", ".join(d for d in plan.drivers if d != driver),
             }
-            tested = {"long_name": "p-value of the partial correlation (t test)", "units": "1"}
-            out[f"{name}_partial_{driver}"] = one["r"].drop_attrs().assign_attrs(told)
-            out[f"{name}_partial_{driver}_pvalue"] = one["pvalue"].drop_attrs().assign_attrs(tested)
+            one["pvalue"].attrs = {"long_name": "p-value of the partial correlation (t test)", "units": "1"}
+            out[f"{name}_partial_{driver}"], out[f"{name}_partial_{driver}_pvalue"] = one["r"], one["pvalue"]
     return xr.Dataset({name: var.reset_coords(drop=True) for name, var in out.items()})
 
 
@@ -286,16 +285,9 @@ def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
     plan = job.plan
     fields = read_fields(job.cube, plan.fields, window)
     if plan.basis == "annual":
-        parts = []
-        # one year at a time: the formula works in float64
-        for k in range(len(plan.years)):
-            year = ds.isel(time=slice(k, k + 1))
-            parts.append(
-                nep.heterotrophic_respiration(
-                    year["temperature"], year["precipitation"], basis="annual", model=plan.model, fields=fields
-                )
-            )
-        return xr.concat(parts, dim="time", join="exact")
+        return nep.heterotrophic_respiration(
+            ds["temperature"], ds["precipitation"], basis="annual", model=plan.model, fields=fields
+        )
     rows = [
         xr.concat([_from_intervals(job, strip, year, part) for year in plan.years], dim="time", join="exact")
         for strip, part in _strips(job.grid, fields, window, STRIPS[plan.basis])

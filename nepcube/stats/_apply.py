@@ -122,12 +122,15 @@ def apply(
         results = (results,)
     order = [d for d in reference.dims if d != dim]
     ds = xr.Dataset(
-        {
-            name: r.transpose(*order).drop_attrs(deep=False).assign_attrs(attrs)
-            for (name, attrs), r in zip(outputs.items(), results, strict=True)
-        }
+        {name: told(r.transpose(*order), attrs) for (name, attrs), r in zip(outputs.items(), results, strict=True)}
     )
     return ds.drop_vars([c for c in ds.coords if dim in ds[c].dims])
+
+
+def told(da: xr.DataArray, attrs: Mapping[str, Any]) -> xr.DataArray:
+    """Give a new array other attributes."""
+    da.attrs = dict(attrs)
+    return da
 
 
 def count_attrs() -> dict[str, Any]:

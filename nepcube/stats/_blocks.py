@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.errors import SpecError
-from nepcube.stats._apply import floating, one_chunk, require_dim, year_index
+from nepcube.stats._apply import floating, one_chunk, require_dim, told, year_index
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -145,7 +145,7 @@ def apply_blocks(
     order = [d for d in inputs[like].dims if d != dim]
     ds = xr.Dataset(
         {
-            name: r.transpose(*own, *order, ...).drop_attrs(deep=False).assign_attrs(attrs)
+            name: told(r.transpose(*own, *order, ...), attrs)
             for (name, (own, attrs)), r in zip(outputs.items(), results, strict=True)
         }
     )

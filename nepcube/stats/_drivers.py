@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nepcube.stats._kernels import partial_of
-from nepcube.stats._pvalues import incomplete_beta, student, t_pvalue
+from nepcube.stats._pvalues import CLOSED, incomplete_beta, student, students, t_pvalue
 from nepcube.stats._tiles import TILE, centred, cross_products, tiled
 
 #: of a series' variance, what the others must leave free for the cross-products to be exact enough
@@ -49,30 +49,67 @@ def without_time(d: Any, m: int, width: int, cross: Any, before: Any) -> None:
 
 
 @tiled
-def inverse_root(cross: Any, j: int, m: int, scale: Any, root: Any, inverse: Any) -> bool:
-    """Invert the Cholesky factor of the correlations of m series; False where they are not clear of each other."""
+def inverse_roots(cross: Any, m: int, width: int, scale: Any, root: Any, inverse: Any, clear: Any) -> None:
+    """Invert the Cholesky factors of the correlations of m series, of some cells at once.
+
+    `clear` becomes zero where the series are not clear of each other: the rest says nothing there.
+    """
+    for j in range(width):
+        clear[j] = 1.0
     for a in range(m):
-        if not cross[a, a, j] > 0.0:
-            return False
-        scale[a] = 1.0 / math.sqrt(cross[a, a, j])
+        for j in range(width):
+            some = cross[a, a, j] > 0.0
+            clear[j] = clear[j] if some else 0.0
+            scale[a, j] = 1.0 / math.sqrt(cross[a, a, j]) if some else 0.0
     for a in range(m):
         for b in range(a):
-            total = cross[a, b, j] * scale[a] * scale[b]
+            for j in range(width):
+                root[a, b, j] = cross[a, b, j] * scale[a, j] * scale[b, j]
             for c in range(b):
-                total -= root[a, c] * root[b, c]
-            root[a, b] = total * inverse[b, b]
-        total = 1.0
+                for j in range(width):
+                    root[a, b, j] -= root[a, c, j] * root[b, c, j]
+            for j in range(width):
+                root[a, b, j] *= inverse[b, b, j]
+        for j in range(width):
+            root[a, a, j] = 1.0
         for c in range(a):
-            total -= root[a, c] * root[a, c]
-        if total < CLEAR:
-            return False
-        inverse[a, a] = 1.0 / math.sqrt(total)
+            for j in range(width):
+                root[a, a, j] -= root[a, c, j] * root[a, c, j]
+        for j in range(width):
+            some = root[a, a, j] >= CLEAR
+            clear[j] = clear[j] if some else 0.0
+            inverse[a, a, j] = 1.0 / math.sqrt(root[a, a, j]) if some else 0.0
         for b in range(a):
-            total = 0.0
+            for j in range(width):
+                inverse[a, b, j] = 0.0
             for c in range(b, a):
-                total += root[a, c] * inverse[c, b]
-            inverse[a, b] = -total * inverse[a, a]
-    return True
+                for j in range(width):
+                    inverse[a, b, j] += root[a, c, j] * inverse[c, b, j]
+            for j in range(width):
+                inverse[a, b, j] = -inverse[a, b, j] * inverse[a, a, j]
+
+
+@tiled
+def _freedom(
+    cross: Any, before: Any, mean: Any, n: Any, inverse: Any, total: int, width: int, eps: float, free: Any, clear: Any
+) -> None:
+    # how much of each series the others leave free, inverted; by the rules of `partial_of`, with room to spare
+    for v in range(total):
+        for j in range(width):
+            free[v, j] = 0.0
+        for a in range(v, total):
+            for j in range(width):
+                free[v, j] += inverse[a, v, j] * inverse[a, v, j]
+        for j in range(width):
+            largest = abs(mean[v, j]) + math.sqrt(max(cross[v, v, j], before[v, j]))
+            left = cross[v, v, j] / free[v, j]
+            if (
+                free[v, j] * CLEAR > 1.0
+                or left <= 1e-18 * mean[v, j] * mean[v, j] * n[j]
+                or left <= CLEAR * before[v, j]
+                or left <= 400.0 * n[j] * (eps * largest) ** 2
+            ):
+                clear[j] = 0.0
 
 
 @tiled
@@ -80,7 +117,7 @@ def correlation_pvalue(r: float, rest: float, dof: int) -> float:
     """Two-sided p-value of a correlation; `rest` is 1 - r^2."""
     if not rest > 0.0:
         return 0.0
-    if dof <= 200:
+    if dof <= CLOSED:
         return student(abs(r), rest, dof)
     return t_pvalue(abs(r) * math.sqrt(dof / rest), float(dof))
 
@@ -117,97 +154,127 @@ def regress(
     mean = np.empty((total + 1, TILE), np.float64)
     before = np.zeros((total, TILE), np.float64)
     cross = np.zeros((total + 1, total + 1, TILE), np.float64)
-    scale = np.empty(total, np.float64)
-    root = np.empty((total, total), np.float64)
-    inverse = np.zeros((total, total), np.float64)
-    free = np.empty(total, np.float64)
+    scale = np.empty((total, TILE), np.float64)
+    root = np.empty((total, total, TILE), np.float64)
+    inverse = np.zeros((total, total, TILE), np.float64)
+    free = np.empty((total, TILE), np.float64)
+    clear = np.empty(TILE, np.float64)
+    dof = np.empty(TILE, np.int64)
+    sine = np.empty(TILE, np.float64)
+    rest = np.empty(TILE, np.float64)
+    value = np.empty(TILE, np.float64)
+    among = np.empty(TILE, np.float64)
+    found = np.empty(TILE, np.float64)
+    work = np.empty((2, TILE), np.float64)
     held = m - 1 + (1 if detrend else 0)
-    controls = np.empty((held, size), np.float64)
-    x = np.empty(size, np.float64)
-    y = np.empty(size, np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, mean, wild)
+        centred(series, t, detrend, first, width, d, good, n, mean, wild)
         if detrend:
             without_time(d, total, width, cross, before)
         cross_products(d, total, width, cross)
+        inverse_roots(cross, total, width, scale, root, inverse, clear)
+        _freedom(cross, before, mean, n, inverse, total, width, eps, free, clear)
         for j in range(width):
             at = first + j
-            for v in range(wanted):
-                r[v, at] = np.nan
-                p[v, at] = np.nan
-                if full:
+            usable = wild[j] == 0.0 and n[j] >= least and n[j] >= 1.0
+            count[at] = n[j] if usable else 0.0
+            dof[j] = int(n[j]) - 2 - held if usable else 0
+            if full:
+                for v in range(wanted):
                     semi[v, at] = np.nan
                     beta[v, at] = np.nan
+                for k in range(3):
+                    fit[k, at] = np.nan
+        for v in range(wanted):
+            for j in range(width):
+                among[j] = 0.0
+            for a in range(v, m):
+                for j in range(width):
+                    among[j] += inverse[a, v, j] * inverse[a, v, j]
+            for j in range(width):
+                value[j] = -inverse[m, v, j] / math.sqrt(free[v, j])
+                rest[j] = among[j] / free[v, j]
+            for j in range(width):
+                plain = dof[j] >= 1 and clear[j] > 0.0
+                sine[j] = abs(value[j]) if plain else -1.0
+                r[v, first + j] = value[j] if plain else np.nan
+            if held + 2 + CLOSED >= size:
+                students(sine, rest, dof, width, work[0], work[1], found)
+            else:
+                # long series are few, and done one by one
+                for j in range(width):
+                    found[j] = correlation_pvalue(value[j], rest[j], dof[j]) if sine[j] >= 0.0 else np.nan
+            for j in range(width):
+                p[v, first + j] = found[j]
             if full:
-                fit[0, at] = np.nan
-                fit[1, at] = np.nan
-                fit[2, at] = np.nan
-            count[at] = 0.0
-            if wild[j] > 0.0 or n[j] < least or n[j] < 1.0:
-                continue
-            count[at] = n[j]
-            dof = int(n[j]) - 2 - held
-            if dof < 1:
-                continue
-            clear = inverse_root(cross, j, total, scale, root, inverse)
-            if clear:
-                for v in range(total):
-                    squares = 0.0
-                    for a in range(v, total):
-                        squares += inverse[a, v] * inverse[a, v]
-                    free[v] = squares
-                    # by the rules of `partial_of`, with room to spare
-                    largest = abs(mean[v, j]) + math.sqrt(max(cross[v, v, j], before[v, j]))
-                    left = cross[v, v, j] / squares
-                    if (
-                        squares * CLEAR > 1.0
-                        or left <= 1e-18 * mean[v, j] * mean[v, j] * n[j]
-                        or left <= CLEAR * before[v, j]
-                        or left <= 400.0 * n[j] * (eps * largest) ** 2
-                    ):
-                        clear = False
-                        break
-            unexplained = np.nan
-            for v in range(wanted):
-                if clear:
-                    own = -inverse[m, v]
-                    among = 0.0
-                    for a in range(v, m):
-                        among += inverse[a, v] * inverse[a, v]
-                    value = own / math.sqrt(free[v])
-                    r[v, at] = value
-                    p[v, at] = correlation_pvalue(value, among / free[v], dof)
-                    if full:
+                for j in range(width):
+                    if sine[j] >= 0.0:
                         # the standardised coefficient, and what the others leave of x
-                        b = own / inverse[m, m]
-                        beta[v, at] = b
-                        semi[v, at] = b / math.sqrt(among)
-                        unexplained = 1.0 / (inverse[m, m] * inverse[m, m])
-                else:
-                    for i in range(size):
-                        x[i] = series[v][i, at]
-                        y[i] = series[m][i, at]
-                        k = 0
-                        for other in range(m):
-                            if other != v:
-                                controls[k, i] = series[other][i, at]
-                                k += 1
-                        if detrend:
-                            controls[k, i] = t[i]
-                    value, pvalue, _, left_x, left_y = partial_of(y, x, controls, least, eps)
-                    r[v, at] = value
-                    p[v, at] = pvalue
-                    if full:
-                        syy = cross[m, m, j]
-                        semi[v, at] = value * math.sqrt(left_y / syy)
-                        beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v, j] / syy)
-                        unexplained = left_y * (1.0 - value * value) / syy
+                        b = -inverse[m, v, j] / inverse[m, m, j]
+                        beta[v, first + j] = b
+                        semi[v, first + j] = b / math.sqrt(among[j])
+        for j in range(width):
+            if dof[j] < 1:
+                continue
+            at = first + j
+            unexplained = np.nan
+            if clear[j] > 0.0:
+                unexplained = 1.0 / (inverse[m, m, j] * inverse[m, m, j])
+            else:
+                unexplained = _orthogonal(
+                    series, t, detrend, least, eps, wanted, full, at, cross[:, :, j], r, p, semi, beta
+                )
             if full:
                 fit[0, at] = 1.0 - unexplained
-                fit[1, at] = 1.0 - unexplained * (dof + m) / dof
+                fit[1, at] = 1.0 - unexplained * (dof[j] + m) / dof[j]
                 if not np.isnan(unexplained):
-                    fit[2, at] = incomplete_beta(0.5 * dof, 0.5 * m, unexplained, 1.0 - unexplained)
+                    fit[2, at] = incomplete_beta(0.5 * dof[j], 0.5 * m, unexplained, 1.0 - unexplained)
+
+
+@tiled
+def _orthogonal(
+    series: Any,
+    t: Any,
+    detrend: bool,
+    least: float,
+    eps: float,
+    wanted: int,
+    full: bool,
+    at: int,
+    cross: Any,
+    r: Any,
+    p: Any,
+    semi: Any,
+    beta: Any,
+) -> float:
+    # one cell by orthogonalisation; gives what all drivers leave unexplained
+    m = len(series) - 1
+    size = series[0].shape[0]
+    controls = np.empty((m - 1 + (1 if detrend else 0), size), np.float64)
+    x = np.empty(size, np.float64)
+    y = np.empty(size, np.float64)
+    unexplained = np.nan
+    for v in range(wanted):
+        for i in range(size):
+            x[i] = series[v][i, at]
+            y[i] = series[m][i, at]
+            k = 0
+            for other in range(m):
+                if other != v:
+                    controls[k, i] = series[other][i, at]
+                    k += 1
+            if detrend:
+                controls[k, i] = t[i]
+        value, pvalue, _, left_x, left_y = partial_of(y, x, controls, least, eps)
+        r[v, at] = value
+        p[v, at] = pvalue
+        if full:
+            syy = cross[m, m]
+            semi[v, at] = value * math.sqrt(left_y / syy)
+            beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v] / syy)
+            unexplained = left_y * (1.0 - value * value) / syy
+    return unexplained
 
 
 @tiled
@@ -224,7 +291,7 @@ def moments(series: Any, t: Any, least: float, count: Any, mean: Any, cross: Any
     products = np.zeros((total + 1, total + 1, TILE), np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, means, wild)
+        centred(series, t, True, first, width, d, good, n, means, wild)
         cross_products(d, total + 1, width, products)
         for j in range(width):
             at = first + j

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nepcube.stats._pvalues import t_pvalue
+from nepcube.stats._pvalues import CLOSED, students, t_pvalue
 from nepcube.stats._tiles import TILE, centred, tiled
 
 #: of the squares of a series' values: what is left below is rounding
@@ -39,7 +39,7 @@ def moments(series: Any, t: Any, least: float, ddof: float, mean: Any, sd: Any, 
     ss = np.empty(TILE, np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, means, wild)
+        centred(series, t, False, first, width, d, good, n, means, wild)
         _squares(d, 0, 0, width, ss)
         for j in range(width):
             at = first + j
@@ -67,9 +67,14 @@ def line(
     rss = np.empty(TILE, np.float64)
     products = np.empty(TILE, np.float64)
     pairs = np.empty(TILE, np.float64)
+    dof = np.empty(TILE, np.int64)
+    sine = np.empty(TILE, np.float64)
+    rest = np.empty(TILE, np.float64)
+    found = np.empty(TILE, np.float64)
+    work = np.empty((2, TILE), np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, means, wild)
+        centred(series, t, True, first, width, d, good, n, means, wild)
         _squares(d, 1, 1, width, sxx)
         _squares(d, 0, 1, width, sxy)
         _squares(d, 0, 0, width, syy)
@@ -96,6 +101,7 @@ def line(
             pvalue[at] = np.nan
             lag1[at] = np.nan
             count[at] = 0.0
+            sine[j] = -1.0
             if wild[j] > 0.0 or n[j] < least or n[j] < 2.0:
                 continue
             count[at] = n[j]
@@ -115,9 +121,21 @@ def line(
             if left > 0.0:
                 if pairs[j] > 0.0:
                     lag1[at] = products[j] / left
-                pvalue[at] = t_pvalue(b[j] / error, n[j] - 2.0)
+                # by the closed form for all cells at once
+                dof[j] = int(n[j]) - 2
+                score = b[j] / error
+                scored = dof[j] + score * score
+                sine[j] = abs(score) / math.sqrt(scored)
+                rest[j] = dof[j] / scored
+                if dof[j] > CLOSED or not np.isfinite(scored):
+                    pvalue[at] = t_pvalue(score, n[j] - 2.0)
+                    sine[j] = -1.0
             else:
                 pvalue[at] = 0.0
+        students(sine, rest, dof, width, work[0], work[1], found)
+        for j in range(width):
+            if sine[j] >= 0.0:
+                pvalue[first + j] = found[j]
 
 
 @tiled
@@ -135,7 +153,7 @@ def detrended(series: Any, t: Any, least: float, mean: Any, sd: Any, count: Any)
     rss = np.empty(TILE, np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, means, wild)
+        centred(series, t, True, first, width, d, good, n, means, wild)
         _squares(d, 1, 1, width, sxx)
         _squares(d, 0, 1, width, sxy)
         _squares(d, 0, 0, width, syy)

@@ -138,7 +138,7 @@ def ridge(
     used = 2.0 if detrend else 1.0
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, mean, wild)
+        centred(series, t, True, first, width, d, good, n, mean, wild)
         if detrend:
             without_time(d, total, width, cross, before)
         cross_products(d, total, width, cross)
@@ -322,7 +322,7 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
     signs = np.zeros(3, np.int64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
-        centred(series, t, first, width, d, good, n, mean, wild)
+        centred(series, t, True, first, width, d, good, n, mean, wild)
         for j in range(width):
             at = first + j
             for v in range(3):

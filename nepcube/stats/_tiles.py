@@ -22,33 +22,70 @@ def tiled(function: Any) -> Any:
 
 
 @tiled
-def centred(series: Any, t: Any, first: int, width: int, d: Any, good: Any, n: Any, mean: Any, wild: Any) -> None:
+def centred(
+    series: Any, t: Any, timed: bool, first: int, width: int, d: Any, good: Any, n: Any, mean: Any, wild: Any
+) -> None:
     """Take the mean over the complete years from each series of `width` cells.
 
-    d is (series and time, years, TILE): the last of them is time. A year that lacks any series is zero in all.
+    d is (series, years, TILE), with time as the last of the series where it is `timed`. A year that lacks any series is
+    zero in all, and in `good`.
     """
     m = len(series)
     size = series[0].shape[0]
-    for j in range(width):
-        n[j] = 0.0
-        wild[j] = 0.0
-    for i in range(size):
-        for j in range(width):
-            good[i, j] = 1.0
-            d[m, i, j] = t[i]
+    whole = True
     for v in range(m):
         a = series[v]
+        for j in range(width):
+            mean[v, j] = 0.0
         for i in range(size):
             for j in range(width):
                 x = np.float64(a[i, first + j])
                 d[v, i, j] = x
+                mean[v, j] += x
+        for j in range(width):
+            # a sum is finite where all is
+            whole = whole and mean[v, j] - mean[v, j] == 0.0
+    if timed:
+        for j in range(width):
+            mean[m, j] = 0.0
+        for i in range(size):
+            for j in range(width):
+                d[m, i, j] = t[i]
+                mean[m, j] += t[i]
+    for j in range(width):
+        n[j] = size
+        wild[j] = 0.0
+    for i in range(size):
+        for j in range(width):
+            good[i, j] = 1.0
+    total = m + 1 if timed else m
+    if not whole:
+        _without_gaps(d, m, total, width, good, n, mean, wild)
+        return
+    for v in range(total):
+        for j in range(width):
+            mean[v, j] /= n[j]
+        for i in range(size):
+            for j in range(width):
+                d[v, i, j] -= mean[v, j]
+
+
+@tiled
+def _without_gaps(d: Any, m: int, total: int, width: int, good: Any, n: Any, mean: Any, wild: Any) -> None:
+    size = d.shape[1]
+    for v in range(m):
+        for i in range(size):
+            for j in range(width):
+                x = d[v, i, j]
                 # the difference is NaN for what is not finite
                 good[i, j] = good[i, j] if x - x == 0.0 else 0.0
                 wild[j] = 1.0 if abs(x) == np.inf else wild[j]
+    for j in range(width):
+        n[j] = 0.0
     for i in range(size):
         for j in range(width):
             n[j] += good[i, j]
-    for v in range(m + 1):
+    for v in range(total):
         for j in range(width):
             mean[v, j] = 0.0
         for i in range(size):

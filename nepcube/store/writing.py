@@ -11,7 +11,7 @@ import os
 import uuid
 import warnings
 import zlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -208,26 +208,26 @@ class Store:
         self._require_whole(window)
         if self.inner is not None:
             return write_shards(self, block, window, step)
-        sums: dict[str, int] = {}
         ys, xs = window.slices
+        places = [
+            f"{y // self.chunk}/{x // self.chunk}"
+            for y in range(window.y0, window.y1, self.chunk)
+            for x in range(window.x0, window.x1, self.chunk)
+        ]
+        calls, written = [], []
         for name, variable in block.items():
             array, noted = self.writable(str(name))
             values = np.asarray(variable.values, dtype=array.dtype)
+            where: tuple[slice, ...] = (ys, xs)
+            leads = [""]
             if array.ndim == 3:
                 first = 0 if step is None else step
-                array[first : first + values.shape[0], ys, xs] = values
+                where = (slice(first, first + values.shape[0]), ys, xs)
                 leads = [f"{k}/" for k in range(first, first + values.shape[0])]
-            else:
-                array[ys, xs] = values
-                leads = [""]
-            places = [
-                f"{y // self.chunk}/{x // self.chunk}"
-                for y in range(window.y0, window.y1, self.chunk)
-                for x in range(window.x0, window.x1, self.chunk)
-            ]
-            keys = [f"{self.path.name}/{name}/c/{lead}{place}" for lead in leads for place in places]
-            sums |= {key: noted.pop(key) for key in keys}
-        return sums
+            calls.append(array.async_array.setitem(where, values))
+            written.append((noted, [f"{self.path.name}/{name}/c/{lead}{place}" for lead in leads for place in places]))
+        at_once(calls)
+        return {key: noted.pop(key) for noted, keys in written for key in keys}
 
     def writable(self, name: str) -> tuple[Any, dict[str, int]]:
         """Open an array to be written; the checksums of what is written to it appear in the dictionary."""
@@ -364,8 +364,25 @@ def read_block(path: Where, names: Sequence[str], window: Window, steps: slice |
     """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
     import zarr
 
-    out: dict[str, Any] = {}
+    calls = []
     for name in names:
         array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
-        out[name] = array[(steps or slice(None), *window.slices)] if array.ndim == 3 else array[window.slices]
-    return out
+        where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
+        calls.append(array.async_array.getitem(where))
+    return dict(zip(names, at_once(calls), strict=True))
+
+
+def at_once(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Let zarr read or write several arrays side by side, and wait for all of them, whichever fails."""
+    import asyncio
+
+    from zarr.core.sync import sync
+
+    async def gathered() -> list[Any]:
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    done = sync(gathered())
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return done

@@ -495,6 +495,20 @@ def test_the_closed_form_of_students_t(dof):
     assert [_pvalues.t_pvalue(-v, float(dof)) for v in t[:9]] == found[:9].tolist()
 
 
+@pytest.mark.parametrize("dofs", [[16] * 9, [17] * 9, [1] * 9, [200] * 9, [16, 17, 16, 3, 16, 16, 18, 1, 2]])
+def test_several_cells_at_once_are_each_cell_by_itself(dofs):
+    sine = np.array([0.0, 1e-9, 0.3, 0.7, 0.9, 0.99999, 1.0, -1.0, 0.5])
+    rest = 1 - sine**2
+    rest[5] = 1e-7
+    found, work = np.empty(9), np.empty((2, 9))
+    _pvalues.students(sine, rest, np.array(dofs), 9, work[0], work[1], found)
+    alone = [_pvalues.student(s, r, d) if s >= 0 else np.nan for s, r, d in zip(sine, rest, dofs, strict=True)]
+    assert_array_equal(found, alone)
+    assert_allclose(
+        found[2:5], 2 * scipy.stats.t.sf(np.sqrt(np.array(dofs) / rest)[2:5] * sine[2:5], dofs[2:5]), rtol=1e-12
+    )
+
+
 # --- many series
 
 
