@@ -137,11 +137,12 @@ def regress(
     beta: Any,
     fit: Any,
     count: Any,
+    hard: Any,
 ) -> None:
     """Relate the last of the series to each other one, the rest held fixed.
 
     r, p, semi and beta are (wanted, cells), of the first series; fit is (3, cells): multiple R2, its adjusted value and
-    its p-value. What is not clear from cross-products is done again by orthogonalisation of the series themselves.
+    its p-value. `hard` are the cells that are not clear from cross-products: `orthogonalise` does them.
     """
     total = len(series)
     m = total - 1
@@ -215,25 +216,22 @@ def regress(
                         beta[v, first + j] = b
                         semi[v, first + j] = b / math.sqrt(among[j])
         for j in range(width):
-            if dof[j] < 1:
-                continue
             at = first + j
-            unexplained = np.nan
-            if clear[j] > 0.0:
-                unexplained = 1.0 / (inverse[m, m, j] * inverse[m, m, j])
-            else:
-                unexplained = _orthogonal(
-                    series, t, detrend, least, eps, wanted, full, at, cross[:, :, j], r, p, semi, beta
-                )
-            if full:
-                fit[0, at] = 1.0 - unexplained
-                fit[1, at] = 1.0 - unexplained * (dof[j] + m) / dof[j]
-                if not np.isnan(unexplained):
-                    fit[2, at] = incomplete_beta(0.5 * dof[j], 0.5 * m, unexplained, 1.0 - unexplained)
+            hard[at] = dof[j] >= 1 and clear[j] == 0.0
+            if full and dof[j] >= 1 and not hard[at]:
+                _fitted(1.0 / (inverse[m, m, j] * inverse[m, m, j]), dof[j], m, at, fit)
 
 
 @tiled
-def _orthogonal(
+def _fitted(unexplained: float, dof: int, m: int, at: int, fit: Any) -> None:
+    fit[0, at] = 1.0 - unexplained
+    fit[1, at] = 1.0 - unexplained * (dof + m) / dof
+    if not np.isnan(unexplained):
+        fit[2, at] = incomplete_beta(0.5 * dof, 0.5 * m, unexplained, 1.0 - unexplained)
+
+
+@tiled
+def orthogonalise(
     series: Any,
     t: Any,
     detrend: bool,
@@ -241,40 +239,58 @@ def _orthogonal(
     eps: float,
     wanted: int,
     full: bool,
-    at: int,
-    cross: Any,
+    hard: Any,
     r: Any,
     p: Any,
     semi: Any,
     beta: Any,
-) -> float:
-    # one cell by orthogonalisation; gives what all drivers leave unexplained
-    m = len(series) - 1
+    fit: Any,
+) -> None:
+    """Do what `regress` does for the cells that it found hard, from the series themselves."""
+    total = len(series)
+    m = total - 1
     size = series[0].shape[0]
-    controls = np.empty((m - 1 + (1 if detrend else 0), size), np.float64)
+    d = np.empty((total + 1, size, TILE), np.float64)
+    good = np.empty((size, TILE), np.float64)
+    n = np.empty(TILE, np.float64)
+    wild = np.empty(TILE, np.float64)
+    mean = np.empty((total + 1, TILE), np.float64)
+    before = np.zeros((total, TILE), np.float64)
+    cross = np.zeros((total + 1, total + 1, TILE), np.float64)
+    held = m - 1 + (1 if detrend else 0)
+    controls = np.empty((held, size), np.float64)
     x = np.empty(size, np.float64)
     y = np.empty(size, np.float64)
-    unexplained = np.nan
-    for v in range(wanted):
-        for i in range(size):
-            x[i] = series[v][i, at]
-            y[i] = series[m][i, at]
-            k = 0
-            for other in range(m):
-                if other != v:
-                    controls[k, i] = series[other][i, at]
-                    k += 1
-            if detrend:
-                controls[k, i] = t[i]
-        value, pvalue, _, left_x, left_y = partial_of(y, x, controls, least, eps)
-        r[v, at] = value
-        p[v, at] = pvalue
+    for at in hard:
         if full:
-            syy = cross[m, m]
-            semi[v, at] = value * math.sqrt(left_y / syy)
-            beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v] / syy)
-            unexplained = left_y * (1.0 - value * value) / syy
-    return unexplained
+            centred(series, t, detrend, at, 1, d, good, n, mean, wild)
+            if detrend:
+                without_time(d, total, 1, cross, before)
+            cross_products(d, total, 1, cross)
+        unexplained = np.nan
+        dof = 1
+        for v in range(wanted):
+            for i in range(size):
+                x[i] = series[v][i, at]
+                y[i] = series[m][i, at]
+                k = 0
+                for other in range(m):
+                    if other != v:
+                        controls[k, i] = series[other][i, at]
+                        k += 1
+                if detrend:
+                    controls[k, i] = t[i]
+            value, pvalue, used, left_x, left_y = partial_of(y, x, controls, least, eps)
+            r[v, at] = value
+            p[v, at] = pvalue
+            dof = int(used) - 2 - held
+            if full:
+                syy = cross[m, m, 0]
+                semi[v, at] = value * math.sqrt(left_y / syy)
+                beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v, 0] / syy)
+                unexplained = left_y * (1.0 - value * value) / syy
+        if full:
+            _fitted(unexplained, dof, m, at, fit)
 
 
 @tiled

@@ -388,7 +388,11 @@ def _regression(mine: xr.DataArray, dim: str, min_years: int | None, detrend: bo
         semi, beta = np.empty((more, cells), kind), np.empty((more, cells), kind)
         fit, n = np.empty((3 if full else 0, cells), kind), np.empty(cells, kind)
         eps = float(np.finfo(kind).eps)
-        _drivers.regress(series, t, detrend, need, eps, wanted, full, r, p, semi, beta, fit, n)
+        hard = np.empty(cells, np.bool_)
+        _drivers.regress(series, t, detrend, need, eps, wanted, full, r, p, semi, beta, fit, n, hard)
+        if hard.any():
+            which = np.flatnonzero(hard)
+            _drivers.orthogonalise(series, t, detrend, need, eps, wanted, full, which, r, p, semi, beta, fit)
         return (r, p, n, semi, beta, *fit)
 
     return kernel
