@@ -59,13 +59,14 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     if any(s.resampling == "average" or s.elevation for s in readers.values()):
         ingest += _CENTRES
     cells = sides.chunk**2
-    # the inputs, flags, rh and nep in float32, beside the controls of a correlation, stacked and as they were ...
+    layer = cells * years * 4
+    # the inputs and flags, with rh and nep and the maps ...
     series = 1 + drivers + 0.25
-    statistics = series + 2 + 2 * max(0, len(recipe.correlates) - 1)
-    # ... or respiration, in parts and as a whole, beside a year of months or days
+    statistics = layer * (series + 2) + cells * 4 * 30
+    # ... or before them with rh in strips, beside a year of months or days
     strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
-    respiration = cells * years * 4 * (series + 3) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
-    analyse = int(max(cells * years * 4 * statistics, respiration)) + cells * 4 * 30 + _THREAD
+    respiration = layer * (series + 1) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
+    analyse = int(max(statistics, respiration)) + _THREAD
     if sides.shard is not None:
         # coded chunks on their way to the temporary files, and the shard that is put together of them
         coded = 2 * KEPT + 2 * 4 * sides.shard**2

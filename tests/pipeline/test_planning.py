@@ -56,7 +56,7 @@ def test_memory_does_not_depend_on_the_area(recipe):
 def test_memory_is_linear_in_years_and_in_jobs():
     sides = Sides(512)
     one, two, three = (job_of(recipe_of(years=(2001, 2000 + n)), 512, sides).analyse for n in (10, 20, 30))
-    assert two - one == three - two == 512 * 512 * 10 * 4 * 10.25
+    assert two - one == three - two == 512 * 512 * 10 * 4 * 6.25
     peaks = [needs_of(recipe_of(), 512, sides, threads=n, processes=None).analyse for n in (1, 2, 3)]
     assert peaks[1] - peaks[0] == peaks[2] - peaks[1] == two
 
@@ -64,14 +64,14 @@ def test_memory_is_linear_in_years_and_in_jobs():
 def test_months_cost_no_more_than_statistics_and_days_do():
     sides = Sides(512)
     found = [job_of(recipe_of(basis), 512, sides).analyse for basis in ("annual", "monthly", "daily")]
-    assert found[0] <= found[1] < 1.05 * found[0]
+    assert found[0] <= found[1] < 1.07 * found[0]
     assert found[2] > 2 * found[0]
 
 
 def test_a_budget_takes_smaller_blocks_before_fewer_threads(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     # of so few years the blocks of ingest are the most
-    recipe = recipe_of(years=(2001, 2006))
+    recipe = recipe_of(years=(2001, 2009))
 
     def least(block, threads):
         return needs_of(recipe, block, Sides(512), threads=threads, processes=None, first=True).most
@@ -96,12 +96,12 @@ def test_processes_that_do_not_fit_become_threads(recipe):
 
 def test_a_block_that_was_asked_for_is_kept(recipe):
     with pytest.raises(RecipeError) as fault:
-        settle(recipe, Options(memory=600 * MIB, block=512), shape=SHAPE)
-    assert re.fullmatch(r"--memory 600 MiB: this recipe needs (\d+) MiB, with one job at a time\.", fault.value.what)
+        settle(recipe, Options(memory=500 * MIB, block=512), shape=SHAPE)
+    assert re.fullmatch(r"--memory 500 MiB: this recipe needs (\d+) MiB, with one job at a time\.", fault.value.what)
     least = int(re.search(r"needs (\d+) MiB", fault.value.what)[1])
     assert fault.value.way_out == f"Allow at least {least} MiB, or leave --block out."
     assert settle(recipe, Options(memory=least * MIB, block=512), shape=SHAPE)[1].block == 512
-    assert settle(recipe, Options(memory=600 * MIB), shape=SHAPE)[1].block < 512
+    assert settle(recipe, Options(memory=500 * MIB), shape=SHAPE)[1].block < 512
 
 
 def test_estimate_from_given_rates(recipe):
