@@ -61,7 +61,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", nargs="+", type=int, help="multiples of the smallest area (1 4 16 64)")
-    parser.add_argument("--workers", nargs="+", type=int, help="1 for threads of one process, more for processes (1 2)")
+    parser.add_argument("--workers", nargs="+", type=int, help="0 for threads of one process, as without --workers (0 2)")
     parser.add_argument("--memory", nargs="+", help="budgets as --memory of nepcube takes them, or none (none 1GiB)")
     parser.add_argument("--block", type=int, help="cells a side of a unit of work (512)")
     parser.add_argument("--basis", default="annual", choices=("annual", "monthly"), help="of respiration (annual)")
@@ -71,7 +71,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--predict", help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.times = args.times or ([1, 4] if args.tiny else [1, 4, 16, 64])
-    args.workers = args.workers or ([1] if args.tiny else [1, 2])
+    args.workers = args.workers or ([0] if args.tiny else [0, 2])
     args.memory = args.memory or (["none"] if args.tiny else ["none", "1GiB"])
     args.block = args.block or (TINY if args.tiny else FULL)["block"]
     name = "scale-tiny" if args.tiny else "scale"
@@ -87,7 +87,7 @@ class Way:
 
     @property
     def told(self) -> str:
-        parts = [f"{self.workers} processes" if self.workers > 1 else "threads of one process"]
+        parts = [f"--workers {self.workers}" if self.workers else "threads of one process"]
         parts.append(f"--memory {self.memory}" if self.memory else "no --memory")
         first, last = self.world["years"]
         parts.append(f"blocks of {self.block}, {last - first + 1} years, {self.basis} respiration")
@@ -100,7 +100,7 @@ class Way:
     @property
     def options(self) -> list[str]:
         out = ["--block", str(self.block)]
-        out += ["--workers", str(self.workers)] if self.workers > 1 else []
+        out += ["--workers", str(self.workers)] if self.workers else []
         return out + (["--memory", self.memory] if self.memory else [])
 
     def key(self, times: int, stage: str) -> str:
@@ -219,7 +219,7 @@ def predict(args: argparse.Namespace) -> None:
 
     recipe, stage, how = json.loads(args.predict)
     memory = parse_bytes(how["memory"]) if how["memory"] else None
-    workers = how["workers"] if how["workers"] > 1 else None
+    workers = how["workers"] or None
     plan = check(recipe, options=Options(workers=workers, memory=memory, block=how["block"])).plan
     assert plan is not None
     print(json.dumps({"peak": getattr(plan.memory, stage)}))
