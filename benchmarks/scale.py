@@ -61,7 +61,9 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", nargs="+", type=int, help="multiples of the smallest area (1 4 16 64)")
-    parser.add_argument("--workers", nargs="+", type=int, help="0 for threads of one process, as without --workers (0 2)")
+    parser.add_argument(
+        "--workers", nargs="+", type=int, help="0 is as without --workers: threads of one process (0 2)"
+    )
     parser.add_argument("--memory", nargs="+", help="budgets as --memory of nepcube takes them, or none (none 1GiB)")
     parser.add_argument("--block", type=int, help="cells a side of a unit of work (512)")
     parser.add_argument("--basis", default="annual", choices=("annual", "monthly"), help="of respiration (annual)")

@@ -4,10 +4,7 @@ from nepcube.recipe.fingerprint import STAGES, changed_keys, stage_part
 from nepcube.recipe.loading import dump_recipe, load_recipe
 from nepcube.recipe.models import (
     Archive,
-    Classes,
-    ClassSpec,
     Continuation,
-    Correlation,
     Elevation,
     Grid,
     ModelSource,
@@ -18,12 +15,13 @@ from nepcube.recipe.models import (
     Regions,
     Respiration,
     Sources,
-    Statistics,
 )
+from nepcube.recipe.statistics import Breakpoint, Classes, ClassSpec, Correlation, Statistics
 
 __all__ = [
     "STAGES",
     "Archive",
+    "Breakpoint",
     "ClassSpec",
     "Classes",
     "Continuation",

@@ -19,12 +19,14 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
     """
     plain = recipe.model_dump(mode="json", by_alias=True)
     plain["respiration"].pop("keep_climate")
+    # of the maps as a whole, not of a cell
+    field = {"field_significance": plain["statistics"].pop("field_significance")}
     part = {key: plain[key] for key in ("archive", "grid", "sources")}
     rank = STAGES.index(stage)
     if rank >= 1:
         part |= {key: plain[key] for key in ("period", "respiration", "statistics")}
     if rank >= 2:
-        part |= {key: plain[key] for key in ("classes", "regions")}
+        part |= {key: plain[key] for key in ("classes", "regions")} | field
     return _flat(part)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -19,16 +18,8 @@ from pydantic import (
 )
 
 from nepcube.recipe.clusters import ClusterSection
-
-Year = Annotated[int, Field(ge=1900, le=2200)]
-Driver = Literal["temperature", "precipitation", "radiation"]
-Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
-
-
-class Model(BaseModel):
-    """A frozen record that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from nepcube.recipe.statistics import Classes, Statistics
+from nepcube.recipe.words import Fraction, Model, Year
 
 
 class Archive(Model):
@@ -240,87 +231,6 @@ class Respiration(Model):
         return self
 
 
-class CV(Model):
-    """The coefficient of variation."""
-
-    ddof: Literal[0, 1] = 0
-    min_mean: Annotated[float, Field(ge=0.0)] = 1.0
-
-
-class Correlation(Model):
-    """Partial correlations: each of `with`, given the others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
-
-    of: tuple[Literal["nep", "npp"], ...] = ("nep",)
-    with_: Annotated[tuple[Driver, ...], Field(min_length=1)] | None = Field(default=None, alias="with")
-
-    @field_validator("of", "with_")
-    @classmethod
-    def _each_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and len(set(value)) < len(value):
-            raise ValueError("each may be named once")
-        return value
-
-
-MannKendall = Literal["original", "pre-whitened", "trend-free-pre-whitened", "hamed-rao", "yue-wang", "3pw"]
-
-
-class Statistics(Model):
-    """What is computed for every cell."""
-
-    min_years: Annotated[int, Field(ge=3)] | None = None
-    trend: tuple[Literal["ols", "theil-sen"], ...] = ("ols", "theil-sen")
-    mann_kendall: tuple[MannKendall, ...] = ("original", "3pw")
-    cv: CV = CV()
-    partial_correlation: Correlation = Correlation()
-    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
-
-
-class ClassSpec(Model):
-    """How a map becomes classes: natural breaks into `k`, or given inner `breaks`."""
-
-    method: Literal["natural-breaks"] | None = None
-    k: Annotated[int, Field(ge=2, le=12)] = 5
-    breaks: tuple[float, ...] | None = None
-    labels: tuple[str, ...] | None = None
-    signed: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _natural_unless_said(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("breaks") is None and data.get("method") is None:
-            return data | {"method": "natural-breaks"}
-        return data
-
-    @model_validator(mode="after")
-    def _one_way(self) -> ClassSpec:
-        if self.breaks is not None and self.method is not None:
-            raise ValueError("give `method` or `breaks`, not both")
-        if self.breaks is not None and (
-            not self.breaks or any(a >= b for a, b in zip(self.breaks, self.breaks[1:], strict=False))
-        ):
-            raise ValueError("`breaks` must rise")
-        count = len(self.breaks) + 1 if self.breaks is not None else self.k
-        if self.labels is not None and len(self.labels) != count:
-            raise ValueError(f"{count} classes need {count} labels, {len(self.labels)} are given")
-        return self
-
-
-class Classes(Model):
-    """The classes of the maps and tables."""
-
-    slope: ClassSpec = ClassSpec(method="natural-breaks", k=5)
-    cv: ClassSpec = ClassSpec(method="natural-breaks", k=5)
-    partial_correlation: ClassSpec = ClassSpec(breaks=(-0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8))
-
-    @model_validator(mode="after")
-    def _fixed_breaks(self) -> Classes:
-        if self.partial_correlation.breaks is None:
-            raise ValueError("partial_correlation: several maps share its classes, so it takes `breaks`")
-        return self
-
-
 class Regions(Model):
     """Polygons by which tables are made."""
 
@@ -370,9 +280,28 @@ class Recipe(Model):
                 raise ValueError(
                     f"statistics.partial_correlation.with: there is no source for {driver!r}",
                 )
+        self._statistics_fit(years)
         if self.grid.bounds == "regions" and self.regions is None:
             raise ValueError("grid.bounds: `regions` needs a `regions` section")
         return self
+
+    def _statistics_fit(self, years: int) -> None:
+        wanted = self.statistics
+        for driver in wanted.partial_correlation.lag:
+            if driver not in self.correlates:
+                raise ValueError(f"statistics.partial_correlation.lag: {driver!r} is none of the drivers that are used")
+        lag = max(wanted.partial_correlation.lag.values(), default=0)
+        if lag and years - lag < 3:
+            raise ValueError(f"statistics.partial_correlation.lag: {lag} years leave {years - lag} of {years}")
+        first, last = self.period
+        breaks = wanted.breakpoint
+        for year in breaks.years if breaks else ():
+            if not first < year <= last:
+                raise ValueError(f"statistics.breakpoint.years: {year} is not within {first + 1} to {last}")
+        if wanted.hurst and years < 10:
+            raise ValueError(f"statistics.hurst: {years} years tell nothing about memory; at least 10 are needed")
+        if wanted.attribution and isinstance(self.sources.npp, ModelSource):
+            raise ValueError("statistics.attribution: NPP is computed from climate itself, and nothing else is in it")
 
     @property
     def base(self) -> Path:
