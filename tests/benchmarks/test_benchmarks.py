@@ -130,3 +130,35 @@ def test_scale_goes_on_where_it_was(tmp_path):
     rows_again = [line for line in again.splitlines() if re.match(r"\| \d+x", line)]
     assert rows_again[:3] == [line for line in said.splitlines() if re.match(r"\| \d+x", line)][:3]
     assert not (tmp_path / "work" / "out").exists()
+
+
+def test_rejections_of_noise(tmp_path):
+    said = benchmark("rejection.py", "--figure", tmp_path / "rejection.png")
+    assert said.startswith("Rejected of 200 series, in percent:\n")
+    table = {name: [float(cell) for cell in cells] for name, cells in rows(said).items() if name != "test"}
+    assert len(table) == 10
+    assert {len(cells) for cells in table.values()} == {6}
+    # 200 series at 5 %: three standard errors are 4.6
+    assert all(0.4 < cell < 9.6 for cell in table["OLS slope"][:3])
+    # autocorrelation is found as a trend by all but 3PW and the plain pre-whitening
+    for name, cells in table.items():
+        assert (sum(cells[3:]) > sum(cells[:3]) + 8) == (name not in {"Mann-Kendall 3PW", "pre-whitened"}), name
+    assert width(tmp_path / "rejection.png") > 800
+
+
+def width(picture):
+    """Of a PNG, in pixels."""
+    head = picture.read_bytes()[:20]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(head[16:20], "big")
+
+
+def test_pictures_of_the_statistics(tmp_path):
+    said = benchmark("pictures.py", "--to", tmp_path)
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(line.split()[0] for line in said.splitlines()) == drawn
+    kept = {path.name: path for path in (ROOT / "docs" / "figures").glob("statistics-*.png")}
+    assert drawn == sorted(kept)
+    for name, path in kept.items():
+        assert width(path) == pytest.approx(2.5 * width(tmp_path / name), abs=2)
+        assert path.stat().st_size < 60_000

@@ -1,7 +1,7 @@
 """The largest differences from the twins over 2,400 series each, which docs/statistics-tests.md has as a table.
 
 ``pytest -m slow tests/stats/test_differences.py`` prints its rows. A quarter of the series each is autocorrelated,
-has gaps, has ties, and has an extreme scale and offset.
+has gaps, has ties, and has an extreme scale and offset; each has three drivers of its kind.
 """
 
 import numpy as np
