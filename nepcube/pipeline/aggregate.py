@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube import report as report_room
 from nepcube import spec, stats, store
-from nepcube.errors import NepcubeError, SpecError
-from nepcube.grid import Window, cell_area, windows
+from nepcube.errors import SpecError
+from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
+from nepcube.pipeline.classing import CODED, MAPS, Classes, areas, classes_of, inside
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
 
 if TYPE_CHECKING:
@@ -27,24 +28,11 @@ if TYPE_CHECKING:
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
-    "respiration_bases",
+    "respiration_bases", "field_significance", *CODED.values(),
 )  # fmt: skip
-MAPS = {"slope": "nep_slope", "cv": "nep_cv"}
 HIGHLY = 0.01
 # cells of all years that are summed at once
 _SUMMED_CELLS = 2**20
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes of one map."""
-
-    variable: str
-    source: str
-    breaks: tuple[float, ...]
-    labels: tuple[str, ...]
-    colors: tuple[str, ...]
-    absolute: bool
 
 
 @dataclass(frozen=True)
@@ -57,9 +45,8 @@ class Job:
     cube: store.Store
     statistics: store.Store
     window: Window
-    absolute: dict[str, bool]
-    bounds: dict[str, tuple[float, float]]
     classes: tuple[Classes, ...]
+    coded: tuple[str, ...]
     partials: tuple[str, ...]
     partial_breaks: tuple[float, ...]
     flagged: bool
@@ -80,31 +67,24 @@ def aggregate(run: Run) -> None:
     attrs = region_room.label_attrs(run.regions)
     run.statistics.create([store.Layout("region", "int16", attrs, yearly=False)], None)
     blocks = list(windows(run.grid, run.block))
-    count = 3 * len(blocks)
-    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in _mapped(run)}
-    step = 0
-    for job, (found, written) in run.engine.map(label_job, [_job(run, w) for w in blocks]):
-        step += 1
+    largest = 0.0
+    for k, (job, (area, written)) in enumerate(run.engine.map(label_job, [_job(run, w) for w in blocks]), start=1):
         run.ledger.add_chunks(STAGE, "region", written)
-        for name, pair in found.items():
-            extremes[name].append(pair)
-        run.progress(STAGE, step, count, f"regions {job.window.y0}, {job.window.x0}")
-    bounds = {n: (min(p[0] for p in pairs), max(p[1] for p in pairs)) for n, pairs in extremes.items() if pairs}
-    counted: dict[str, stats.Histogram] = {}
-    needed = {n: b for n, b in bounds.items() if _spec(run, n).breaks is None}
-    for _, parts in run.engine.map(count_job, [_job(run, w, bounds=needed) for w in blocks]):
-        step += 1
-        for name, part in parts.items():
-            counted[name] = counted[name] + part if name in counted else part
-        run.progress(STAGE, step, count, "classes")
-    classes = tuple(_classes(run, name, counted.get(name)) for name in _mapped(run))
-    run.statistics.create([_layout(c) for c in classes], None)
+        largest = max(largest, area)
+        run.progress(f"{STAGE}: regions", k, len(blocks), f"{job.window.y0}, {job.window.x0}")
+    if not largest:
+        raise SpecError(
+            "classes: no cell of the regions has a value.",
+            "Check the no-data share in the maps, `min_years`, and that the regions lie on the data.",
+        )
+    classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
+    run.statistics.create([c.layout() for c in classes], None)
     totals: Sums | None = None
-    for _, (found_sums, written) in run.engine.map(sum_job, [_job(run, w, classes=classes) for w in blocks]):
-        step += 1
+    jobs = [_job(run, w, classes=classes) for w in blocks]
+    for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         totals = found_sums if totals is None else totals + found_sums
-        run.progress(STAGE, step, count, "sums")
+        run.progress(f"{STAGE}: sums", k, len(blocks))
     if totals is None:
         raise SpecError("aggregate: the grid has no block.", "Check `grid.bounds`.")
     for name in _partials(run):
@@ -112,6 +92,7 @@ def aggregate(run: Run) -> None:
     run.ledger.flush()
     tables = make_tables(run, totals, classes)
     tables["respiration_bases"] = basis_table(run)
+    tables |= field_table(run)
     for name in TABLES:
         if name not in tables:
             # a table of an earlier recipe is none of this run
@@ -131,18 +112,21 @@ def _partials(run: Run) -> list[str]:
     return [n for n in names if run.statistics.has(n)]
 
 
-def _spec(run: Run, name: str) -> recipes.ClassSpec:
-    found: recipes.ClassSpec = getattr(run.recipe.classes, name)
-    return found
+def _found(run: Run, name: str, largest: float, blocks: int) -> Classes:
+    done = itertools.count(1)
+    # the bins are divided where it matters, and all is counted again: a few times, how many is not known before
+    return classes_of(run, name, largest, lambda: _tell(run, name, next(done), blocks))
 
 
-def _job(
-    run: Run,
-    window: Window,
-    *,
-    bounds: dict[str, tuple[float, float]] | None = None,
-    classes: tuple[Classes, ...] = (),
-) -> Job:
+def _tell(run: Run, name: str, done: int, blocks: int) -> None:
+    run.progress(f"{STAGE}: {name} classes", (done - 1) % blocks + 1, blocks, f"count {(done - 1) // blocks + 1}")
+
+
+def _coded(run: Run) -> tuple[str, ...]:
+    return tuple(name for name in CODED if run.statistics.has(name))
+
+
+def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
     return Job(
         grid=run.grid,
         frame=run.regions,
@@ -150,9 +134,8 @@ def _job(
         cube=run.cube,
         statistics=run.statistics,
         window=window,
-        absolute={n: _absolute(run, n) for n in _mapped(run)},
-        bounds=bounds or {},
         classes=classes,
+        coded=_coded(run),
         partials=tuple(_partials(run)),
         partial_breaks=_partial_breaks(run),
         flagged=run.flagged,
@@ -161,12 +144,8 @@ def _job(
     )
 
 
-def _absolute(run: Run, name: str) -> bool:
-    return name == "cv" and not _spec(run, name).signed
-
-
-def label_job(job: Job) -> tuple[dict[str, tuple[float, float]], dict[str, int]]:
-    """Write the labels of a block; give the extremes of the maps within the regions."""
+def label_job(job: Job) -> tuple[float, dict[str, int]]:
+    """Write the labels of a block; give the area of its largest cell that counts, km2."""
     import xarray as xr
 
     if job.frame is None:
@@ -174,91 +153,9 @@ def label_job(job: Job) -> tuple[dict[str, tuple[float, float]], dict[str, int]]
     else:
         labels = region_room.label_window(job.frame, job.grid, job.window)
     written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
-    found = {}
-    for name, values in _values(job).items():
-        inside = values[_inside(job, labels)]
-        inside = inside[np.isfinite(inside)]
-        if inside.size:
-            found[name] = float(inside.min()), float(inside.max())
-    return found, written
-
-
-def _values(job: Job) -> dict[str, NDArray[Any]]:
-    arrays = store.read_block(job.statistics.path, [MAPS[n] for n in job.absolute], job.window)
-    return {n: np.abs(arrays[MAPS[n]]) if absolute else arrays[MAPS[n]] for n, absolute in job.absolute.items()}
-
-
-def _inside(job: Job, labels: NDArray[Any]) -> NDArray[np.bool_]:
-    return labels > 0 if job.regions else np.ones(labels.shape, np.bool_)
-
-
-def _areas(job: Job) -> NDArray[np.float64]:
-    area = cell_area(job.grid, job.window).values
-    return np.ascontiguousarray(np.broadcast_to(area[:, None] if area.ndim == 1 else area, job.window.shape))
-
-
-def count_job(job: Job) -> dict[str, stats.Histogram]:
-    """Count the values of the maps within the regions, weighted by area."""
-    if not job.bounds:
-        return {}
-    labels = store.read_block(job.statistics.path, ["region"], job.window)["region"]
-    inside = _inside(job, labels)
-    areas = _areas(job)
-    return {
-        name: stats.Histogram.of(np.where(inside, values, np.nan), areas, *job.bounds[name])
-        for name, values in _values(job).items()
-        if name in job.bounds
-    }
-
-
-def _classes(run: Run, name: str, counted: stats.Histogram | None) -> Classes:
-    wanted = _spec(run, name)
-    breaks = wanted.breaks
-    if breaks is None:
-        if counted is None:
-            raise SpecError(
-                f"classes.{name}: no cell of the regions has a value.",
-                "Check the no-data share in the maps, `min_years`, and that the regions lie on the data.",
-            )
-        try:
-            breaks = counted.breaks(wanted.k)
-        except NepcubeError as error:
-            raise SpecError(f"classes.{name}: {error.what}", error.way_out) from None
-    count = len(breaks) + 1
-    labels = wanted.labels or default_labels(name, breaks)
-    return Classes(
-        f"{name}_class", MAPS[name], tuple(breaks), tuple(labels), _colors(name, count), _absolute(run, name)
-    )
-
-
-def default_labels(name: str, breaks: Sequence[float]) -> tuple[str, ...]:
-    """Name classes as the literature does where that is true of them, by their bounds otherwise."""
-    if len(breaks) == 4:
-        if name == "cv":
-            return spec.CV_LABELS
-        # "worse" must fall and "better" must rise
-        if breaks[1] <= 0.0 <= breaks[2]:
-            return spec.SLOPE_LABELS
-    return tuple(stats.interval_labels(breaks))
-
-
-def _colors(name: str, count: int) -> tuple[str, ...]:
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    fixed = spec.CV_COLORS if name == "cv" else spec.SLOPE_COLORS
-    if count == len(fixed):
-        return fixed
-    scale = colormaps["viridis_r" if name == "cv" else "BrBG"].resampled(count)
-    return tuple(to_hex(scale(k)) for k in range(count))
-
-
-def _layout(classes: Classes) -> store.Layout:
-    flags = dict(enumerate(classes.labels)) | {255: "no data"}
-    attrs: dict[str, Any] = {"long_name": f"class of {classes.source}", "units": "1"}
-    attrs |= spec.flag_attrs(flags, "uint8", [*classes.colors, "#d9d9d9"])
-    attrs |= {"breaks": list(classes.breaks), "of_absolute_value": int(classes.absolute)}
-    return store.Layout(classes.variable, "uint8", attrs, yearly=False)
+    counted = store.read_block(job.statistics.path, ["nep_count"], job.window)["nep_count"] > 0
+    largest = np.max(areas(job.grid, job.window), where=counted & inside(labels, bool(job.regions)), initial=0.0)
+    return float(largest), written
 
 
 @dataclass(frozen=True)
@@ -307,10 +204,18 @@ def _strips(job: Job) -> Iterator[Window]:
 def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
     import xarray as xr
 
-    areas = _areas(job)
+    sizes = areas(job.grid, job.window)
     tests = {"nep_slope": "nep_slope_pvalue"} | {n: f"{n}_pvalue" for n in job.partials}
     tests = {n: p for n, p in tests.items() if job.statistics.has(n) and job.statistics.has(p)}
-    names = {"region", "nep_count", *(c.source for c in job.classes), *job.partials, *tests, *tests.values()}
+    names = {
+        "region",
+        "nep_count",
+        *(c.source for c in job.classes),
+        *job.partials,
+        *tests,
+        *tests.values(),
+        *job.coded,
+    }
     maps = store.read_block(job.statistics.path, sorted(names), job.window)
     labels = maps["region"]
     coded: dict[str, NDArray[np.uint8]] = {}
@@ -318,24 +223,25 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
         values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
         coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
     classes = dict(coded)
+    coded |= {name: maps[name] for name in job.coded}
     for name in job.partials:
         coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
     nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
     size = job.regions
-    series = region_room.YearSums.of(nep, labels, areas, maps["nep_count"] > 0, size)
+    series = region_room.YearSums.of(nep, labels, sizes, maps["nep_count"] > 0, size)
     del nep
     flags: tuple[region_room.ClassSums, ...] = ()
     if job.flagged:
         codes = store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]
-        flags = tuple(region_room.ClassSums.of(codes[t], labels, areas, size) for t in range(job.years))
+        flags = tuple(region_room.ClassSums.of(codes[t], labels, sizes, size) for t in range(job.years))
     return (
         Sums(
             series,
-            region_room.ClassSums.of(np.zeros(labels.shape, np.uint8), labels, areas, size),
-            {n: region_room.ClassSums.of(v, labels, areas, size) for n, v in coded.items()},
+            region_room.ClassSums.of(np.zeros(labels.shape, np.uint8), labels, sizes, size),
+            {n: region_room.ClassSums.of(v, labels, sizes, size) for n, v in coded.items()},
             flags,
             {
-                n: region_room.ClassSums.of(_sign_codes(maps[n], maps[p], job.alpha), labels, areas, size)
+                n: region_room.ClassSums.of(_sign_codes(maps[n], maps[p], job.alpha), labels, sizes, size)
                 for n, p in tests.items()
             },
         ),
@@ -370,6 +276,8 @@ def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, p
         tables[f"{c.variable}es"] = region_room.class_table(
             {c.source: sums.classes[c.variable]}, names, {c.source: c.breaks}, {c.source: c.labels}
         )
+    for name in _coded(run):
+        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, names, {name: _flags(run, name)})
     breaks = _partial_breaks(run)
     given = run.recipe.classes.partial_correlation.labels
     labels = tuple(given or stats.interval_labels(breaks))
@@ -383,6 +291,50 @@ def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, p
     if run.flagged:
         tables["npp_flags"] = region_room.flag_table(sums.flags, names, years, spec.NPP_FLAGS)
     return tables
+
+
+def _flags(run: Run, name: str) -> dict[int, str]:
+    attrs = run.statistics.attrs(name)
+    words = [w.replace("_", " ") for w in str(attrs["flag_meanings"]).split()]
+    return {int(v): w for v, w in zip(attrs["flag_values"], words, strict=True) if int(v) != 255}
+
+
+def field_table(run: Run) -> dict[str, pd.DataFrame]:
+    """Find which tests hold over the whole map, and tell it of each map of p-values."""
+    import pandas as pd
+
+    if not run.recipe.statistics.field_significance:
+        return {}
+    alpha = run.recipe.statistics.alpha
+    maps = store.lazy_maps(run.statistics.path, ["region", *_tested(run)])
+    mask = None if run.regions is None else maps["region"] > 0
+    first, last = run.recipe.period
+    rows = []
+    for k, name in enumerate(_tested(run), start=1):
+        where = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
+        found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{where}, {first}-{last}")
+        told: dict[str, Any] = {"field_alpha": found.alpha, "field_tests": found.m, "field_rejected": found.rejected}
+        told |= {"field_domain": found.domain}
+        # JSON knows no NaN: where no test holds there is no threshold
+        run.statistics.describe(name, told | ({"field_threshold": found.threshold} if found.rejected else {}))
+        rows.append(
+            {
+                "variable": name.removesuffix("_pvalue"),
+                "method": "Benjamini-Hochberg",
+                "alpha": found.alpha,
+                "tests": found.m,
+                "rejected": found.rejected,
+                "share": found.rejected / found.m if found.m else float("nan"),
+                "threshold": found.threshold,
+                "domain": found.domain,
+            }
+        )
+        run.progress(f"{STAGE}: field significance", k, len(_tested(run)), name)
+    return {"field_significance": pd.DataFrame(rows)}
+
+
+def _tested(run: Run) -> list[str]:
+    return [n for n in run.statistics.names() if n.endswith("_pvalue")]
 
 
 def _trends(run: Run, series: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube import harmonise, nep, spec, stats, store
+from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
 from nepcube.execute import give_back_memory
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
+from nepcube.pipeline.cells import compute_statistics
 from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
 from nepcube.pipeline.fields import keep_fields, read_fields
@@ -200,51 +201,6 @@ def label(plan: Plan, grid: GeoBox, window: Window, arrays: dict[str, Any]) -> x
             attrs["long_name"] = "potential " + attrs["long_name"]
         ds[name] = (("time", dy, dx), values, attrs | (plan.npp_attrs if name == "npp" else {}))
     return ds
-
-
-def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
-    """Give every statistic of a block under its name in the store."""
-    import xarray as xr
-
-    wanted = plan.statistics
-    least = plan.min_years
-    out: dict[str, xr.DataArray] = {}
-    series = ds["nep"]
-    moments = stats.mean(series, min_years=least)
-    out["nep_mean"], out["nep_count"] = moments["mean"], moments["n"].astype("uint16")
-    for name in ("npp", "rh"):
-        if name in ds:
-            out[f"{name}_mean"] = stats.mean(ds[name], min_years=least)["mean"]
-    out["nep_cv"] = stats.coefficient_of_variation(
-        series, ddof=wanted.cv.ddof, min_mean=wanted.cv.min_mean, min_years=least
-    )["cv"]
-    if "ols" in wanted.trend:
-        fit = stats.linear_trend(series, min_years=least)
-        out["nep_slope"] = fit["slope"]
-        for part in ("intercept", "stderr", "pvalue", "lag1"):
-            out[f"nep_slope_{part}"] = fit[part]
-    if "theil-sen" in wanted.trend:
-        sen = stats.theil_sen(series, min_years=least)
-        out["nep_sen_slope"] = sen["slope"]
-        out["nep_sen_slope_lower"], out["nep_sen_slope_upper"] = sen["lower"], sen["upper"]
-    for method in wanted.mann_kendall:
-        test = stats.mann_kendall(series, method=method, min_years=least)
-        suffix = "" if method == "original" else f"_{method.replace('-', '_')}"
-        out["nep_mk_tau"] = test["tau"]
-        out[f"nep_mk{suffix}_pvalue"] = test["pvalue"]
-    for name in wanted.partial_correlation.of:
-        fit = stats.partial_correlations(ds[name], {d: ds[d] for d in plan.drivers}, min_years=least)
-        what = ds[name].attrs["long_name"]
-        for driver in plan.drivers:
-            one = fit[["r", "pvalue"]].sel(driver=driver, drop=True)
-            one["r"].attrs = {
-                "long_name": f"partial correlation of {what} with {ds[driver].attrs['long_name']}",
-                "units": "1",
-                "controls": ", ".join(d for d in plan.drivers if d != driver),
-            }
-            one["pvalue"].attrs = {"long_name": "p-value of the partial correlation (t test)", "units": "1"}
-            out[f"{name}_partial_{driver}"], out[f"{name}_partial_{driver}_pvalue"] = one["r"], one["pvalue"]
-    return xr.Dataset({name: var.reset_coords(drop=True) for name, var in out.items()})
 
 
 def execute_job(job: Job) -> dict[str, dict[str, int]]:

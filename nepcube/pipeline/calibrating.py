@@ -21,7 +21,8 @@ import numpy as np
 from nepcube import harmonise, nep, store
 from nepcube import recipe as recipes
 from nepcube.grid import Window, dims, spatial_coords, target_grid
-from nepcube.pipeline.analyse import Plan, compute_statistics, label
+from nepcube.pipeline.analyse import Plan, label
+from nepcube.pipeline.cells import compute_statistics
 from nepcube.places import LocalPlace
 
 if TYPE_CHECKING:

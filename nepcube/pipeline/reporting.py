@@ -84,7 +84,9 @@ def _maps(run: Run) -> xr.Dataset:
     ds = store.open_statistics(run.out, block=run.cube.chunk)
     ydim, xdim = ds["nep_mean"].dims
     stride = max(1, -(-max(ds.sizes[ydim], ds.sizes[xdim]) // _DRAWN))
-    drawn = [n for n in ds.data_vars if not str(n).endswith(("_lower", "_upper", "_intercept", "_stderr", "_lag1"))]
+    partial = [f"nep_partial_{d}" for d in run.recipe.correlates]
+    wanted = {"region", "nep_mean", *report_room.CLASS_TABLES, *partial, *(f"{n}_pvalue" for n in partial)}
+    drawn = [n for n in ds.data_vars if n in wanted]
     thin = ds[drawn].isel({ydim: slice(stride // 2, None, stride), xdim: slice(stride // 2, None, stride)})
     return thin.compute(scheduler="threads", num_workers=run.engine.threads)
 

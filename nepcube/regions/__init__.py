@@ -3,13 +3,14 @@
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.polygons import load_regions
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
-from nepcube.regions.tables import class_table, flag_table, series_table, significance_table, summary_table
+from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
 
 __all__ = [
     "ClassSums",
     "YearSums",
     "aggregate",
     "class_table",
+    "code_table",
     "flag_table",
     "label_attrs",
     "label_regions",

@@ -129,6 +129,28 @@ def class_table(
     return pd.DataFrame(rows)
 
 
+def code_table(
+    sums: Mapping[str, ClassSums], names: Sequence[str], flags: Mapping[str, Mapping[int, str]]
+) -> pd.DataFrame:
+    """Give the area of each code of maps of codes by region; class -1 is what has none, 255 in the map.
+
+    Shares are of the area that has a code; the row of class -1 has none.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for variable, counted in sums.items():
+        for region, members in groups_of(names).items():
+            area = counted.over(members)
+            coded = float(sum(area[code] for code in flags[variable]))
+            for code, label in {**flags[variable], -1: "no data"}.items():
+                size = float(area[code if code >= 0 else 255])
+                share = _over(size, coded) if code >= 0 else float("nan")
+                row = {"region": region, "variable": variable, "class": code, "label": label}
+                rows.append({**row, "area_km2": size, "share": share})
+    return pd.DataFrame(rows)
+
+
 def significance_table(
     sums: Mapping[str, ClassSums], names: Sequence[str], *, alpha: float, highly: float
 ) -> pd.DataFrame:

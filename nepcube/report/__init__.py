@@ -7,6 +7,7 @@ first use, and nothing of matplotlib's global state is touched.
 from __future__ import annotations
 
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
+from nepcube.report.classes import TABLES as CLASS_TABLES
 from nepcube.report.figures import FIGURES, draw_figures
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
@@ -17,6 +18,7 @@ from nepcube.report.tables import write_tables
 
 __all__ = [
     "ALL",
+    "CLASS_TABLES",
     "FIGURES",
     "ReportInputs",
     "chart_partial_shares",

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+#: maps of classes, and the tables of their areas
+TABLES = {
+    "slope_class": "slope_classes",
+    "cv_class": "cv_classes",
+    "trend_class": "trend_classes",
+    "nep_dominant_driver": "dominant_drivers",
+    "npp_dominant_driver": "dominant_drivers_npp",
+    "npp_attribution": "attribution_classes",
+}
 _FALLBACK = {"slope_class": spec.SLOPE_COLORS, "cv_class": spec.CV_COLORS}
 
 
@@ -93,7 +102,8 @@ def partial_classes(variable: xr.DataArray) -> Classes:
 
 def scheme(inputs: ReportInputs, key: str, driver: str | None = None) -> Classes | None:
     """Give the classes behind one of the class tables, or None where the run has no such map."""
-    name = f"nep_partial_{driver}" if key == "partial_classes" else key.removesuffix("es")
+    of = {table: name for name, table in TABLES.items()}
+    name = f"nep_partial_{driver}" if key == "partial_classes" else of.get(key, key)
     if name not in inputs.maps:
         return None
     variable = inputs.maps[name]
@@ -127,7 +137,8 @@ def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None
         return [float("nan")] * len(classes.values), float("nan")
     found = [0.0] * len(classes.values)
     without = 0.0
-    for code, lower, upper, share in zip(rows["class"], rows["lower"], rows["upper"], rows["share"], strict=True):
+    edges = rows.reindex(columns=["lower", "upper"])
+    for code, lower, upper, share in zip(rows["class"], edges["lower"], edges["upper"], rows["share"], strict=True):
         if int(code) in (-1, 255):
             without += float(share)
         else:

@@ -19,7 +19,7 @@ from nepcube.report.charts import (
     shown_name,
     sink_and_source,
 )
-from nepcube.report.classes import scheme
+from nepcube.report.classes import TABLES, scheme
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.sheet import footer, map_figure, mark_generated, place, write
 from nepcube.report.style import (
@@ -44,6 +44,10 @@ FIGURES = (
     "map_nep_mean",
     "map_slope_class",
     "map_cv_class",
+    "map_trend_class",
+    "map_nep_dominant_driver",
+    "map_npp_dominant_driver",
+    "map_npp_attribution",
     "map_partial_temperature",
     "map_partial_precipitation",
     "map_partial_radiation",
@@ -210,7 +214,7 @@ def _partial_figure(inputs: ReportInputs, dpi: float) -> Figure | None:
 def _figures(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
     maps = inputs.maps
     yield "map_regions", map_figure(inputs, "regions", dpi=dpi)
-    for name in ("nep_mean", "slope_class", "cv_class"):
+    for name in ("nep_mean", *TABLES):
         yield f"map_{name}", map_figure(inputs, name, dpi=dpi) if name in maps else None
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", map_figure(inputs, f"partial_{driver}", dpi=dpi)

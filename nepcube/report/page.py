@@ -33,6 +33,22 @@ _CAPTIONS: dict[str, tuple[str, str]] = {
         "Classes of stability: the coefficient of variation of annual {nep}; low variation is high stability.",
         "Fig. 7 and Tab. 3",
     ),
+    "map_trend_class": (
+        "Direction of the Theil-Sen slope of annual {nep}, by the p-value of each cell's own Mann-Kendall test.",
+        "",
+    ),
+    "map_nep_dominant_driver": (
+        "The driver whose partial correlation with annual {nep} is the largest of those that are significant.",
+        "",
+    ),
+    "map_npp_dominant_driver": (
+        "The driver whose partial correlation with annual NPP is the largest of those that are significant.",
+        "",
+    ),
+    "map_npp_attribution": (
+        "The change of annual NPP divided into that of climate's potential NPP and the rest; slopes of any size.",
+        "",
+    ),
     "map_partial_temperature": (_PARTIAL.format("temperature"), "Fig. 8 a"),
     "map_partial_precipitation": (_PARTIAL.format("precipitation"), "Fig. 8 b"),
     "map_partial_radiation": (_PARTIAL.format("surface net solar radiation"), "Fig. 8 c"),

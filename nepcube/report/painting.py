@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.report import cartography as carto
-from nepcube.report.classes import Classes, classes_of, partial_classes, shares
+from nepcube.report.classes import TABLES, Classes, classes_of, partial_classes, shares
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.style import (
     FLUX,
@@ -264,25 +264,35 @@ def _codes(data: NDArray[np.float64], classes: Classes) -> NDArray[np.float64]:
     return out
 
 
+_TITLES = {
+    "slope_class": ("Trend of annual {nep}, {years}", f"Slope ({SLOPE}) and share of area"),
+    "cv_class": ("Stability of annual {nep}, {years}", "Stability (coefficient of variation) and share of area"),
+    "trend_class": ("Direction and significance of the trend of annual {nep}, {years}", "Trend and share of area"),
+    "nep_dominant_driver": (
+        "Driver with the largest partial correlation with annual {nep}, {years}",
+        "Driver and share of area",
+    ),
+    "npp_dominant_driver": (
+        "Driver with the largest partial correlation with annual NPP, {years}",
+        "Driver and share of area",
+    ),
+    "npp_attribution": ("Change of annual NPP by cause, {years}", "Cause and share of area"),
+}
+
+
 def paint_classes(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
-    """Paint the classes of the trend or of the stability."""
+    """Paint a map of classes: of the trend, of the stability, of drivers or causes."""
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     classes = classes_of(inputs.maps[name])
-    table = "slope_classes" if name == "slope_class" else "cv_classes"
-    if name == "slope_class":
-        key = MapKey(f"Trend of annual {inputs.nep}, {inputs.years}", heading=f"Slope ({SLOPE}) and share of area")
-    else:
-        key = MapKey(
-            f"Stability of annual {inputs.nep}, {inputs.years}",
-            heading="Stability (coefficient of variation) and share of area",
-        )
+    title, heading = _TITLES[name]
+    key = MapKey(title.format(nep=inputs.nep, years=inputs.years), heading=heading)
     n = max(len(classes.values), 1)
     colors = list(classes.colors) or [NO_DATA]
     data = _codes(_values(inputs, name), classes)
     _, bare = _show(ax, inputs, data, ListedColormap(colors), BoundaryNorm(np.arange(n + 1) - 0.5, n))
     _furnish(ax, inputs, key)
-    found, without = shares(inputs, table)
+    found, without = shares(inputs, TABLES[name])
     for k, label in enumerate(classes.labels):
         interval = classes.interval(k)
         share = f" ({percent(found[k])})" if np.isfinite(found[k]) else ""

@@ -181,6 +181,26 @@ def _class_table(inputs: ReportInputs, key: str, caption: str, driver: str | Non
     return Table(caption, f"{key}.csv", heads, out)
 
 
+def _field(inputs: ReportInputs) -> Table | None:
+    rows = inputs.rows("field_significance")
+    if not len(rows):
+        return None
+    heads = [Cell(c, head=True) for c in ("Test", "Cells tested", "Hold", "Share", "Threshold of p")]
+    out = [
+        [
+            Cell(str(r["variable"]).replace("_", " "), head=True),
+            Cell(number(r["tests"], 0)),
+            Cell(number(r["rejected"], 0)),
+            Cell(percent(r["share"])),
+            Cell(number(r["threshold"], digits=3) if r["rejected"] else "none"),
+        ]
+        for _, r in rows.iterrows()
+    ]
+    alpha = float(rows["alpha"].iloc[0])
+    caption = f"Tests that hold over the whole map at a false discovery rate of {alpha:g} (Benjamini-Hochberg)"
+    return Table(caption, "field_significance.csv", heads, out)
+
+
 def _flags(inputs: ReportInputs) -> Table | None:
     rows = inputs.rows("npp_flags", region=ALL)
     if not len(rows):
@@ -199,6 +219,9 @@ def _flags(inputs: ReportInputs) -> Table | None:
     return Table("Why cells have or lack net primary productivity", "npp_flags.csv", heads, out)
 
 
+_DOMINANT = "Driver of the largest partial correlation with {}: share of area"
+
+
 def reading_tables(inputs: ReportInputs) -> list[Table]:
     """Make the tables of the page, in its order."""
     found = [
@@ -206,6 +229,15 @@ def reading_tables(inputs: ReportInputs) -> list[Table]:
         _series(inputs),
         _class_table(inputs, "slope_classes", f"Classes of the slope ({SLOPE}): share of area"),
         _class_table(inputs, "cv_classes", "Classes of the coefficient of variation: share of area"),
+        _class_table(inputs, "trend_classes", "Direction and significance of the trend: share of area"),
+        _class_table(
+            inputs, "dominant_drivers", f"Driver of the largest partial correlation with {inputs.nep}: share of area"
+        ),
+        _class_table(
+            inputs, "dominant_drivers_npp", "Driver of the largest partial correlation with NPP: share of area"
+        ),
+        _class_table(inputs, "attribution_classes", "Change of NPP by cause: share of area"),
+        _field(inputs),
         *(
             _class_table(inputs, "partial_classes", f"Partial correlation with {d}: share of area", d)
             for d in inputs.drivers

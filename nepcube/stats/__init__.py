@@ -2,7 +2,7 @@
 
 from nepcube.stats.breakpoint import breakpoint_trend, pettitt
 from nepcube.stats.causes import attribution, residual_trend
-from nepcube.stats.classes import Histogram, classify, interval_labels, natural_breaks
+from nepcube.stats.classes import classify, interval_labels, natural_breaks
 from nepcube.stats.drivers import (
     dominant_driver,
     multiple_regression,
@@ -12,6 +12,7 @@ from nepcube.stats.drivers import (
     semi_partial_correlation,
 )
 from nepcube.stats.field import FieldSignificance, false_discovery_rate, field_significance
+from nepcube.stats.mapped import as_maps, statistics_from_maps
 from nepcube.stats.schemes import (
     ClassBreaks,
     class_breaks,
@@ -33,7 +34,7 @@ from nepcube.stats.trend import linear_trend, mann_kendall, theil_sen, trend_cla
 __all__ = [
     "ClassBreaks",
     "FieldSignificance",
-    "Histogram",
+    "as_maps",
     "attribution",
     "breakpoint_trend",
     "class_breaks",
@@ -61,6 +62,7 @@ __all__ = [
     "ridge_contributions",
     "semi_partial_correlation",
     "standard_deviation_breaks",
+    "statistics_from_maps",
     "sufficient_statistics",
     "theil_sen",
     "trend_classes",

@@ -88,7 +88,7 @@ def apply_blocks(
     kernel : callable
         Takes a tuple of (time, cells) arrays of one type, gives one array (own dimensions, cells) for each output.
     series : sequence of xarray.DataArray
-        On exactly the same coordinates..
+        On exactly the same coordinates.
     outputs : mapping
         Names of the results, with their own dimensions and attributes.
     sizes : mapping

@@ -13,31 +13,6 @@ WEIGHT_POINT = float(1 << 20)
 
 
 @compiled
-def histogram(values: Any, weights: Any, low: float, high: float, bins: int) -> Any:
-    """Sum weights, weighted offsets (in widths from a bin's middle) and take the least value, for each bin."""
-    counted = np.zeros(bins, np.int64)
-    moment = np.zeros(bins, np.int64)
-    smallest = np.full(bins, np.inf)
-    scale = bins / (high - low) if high > low else 0.0
-    for i in range(values.size):
-        v = values[i]
-        w = weights[i]
-        if not np.isfinite(v) or not (w > 0.0):
-            continue
-        at = (v - low) * scale
-        b = int(at)
-        if b < 0:
-            b = 0
-        elif b > bins - 1:
-            b = bins - 1
-        counted[b] += np.int64(np.rint(w * WEIGHT_POINT))
-        moment[b] += np.int64(np.rint(w * (at - b - 0.5) * WEIGHT_POINT))
-        if v < smallest[b]:
-            smallest[b] = v
-    return counted, moment, smallest
-
-
-@compiled
 def count_into(
     values: Any,
     keys: Any,

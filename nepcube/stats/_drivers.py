@@ -288,7 +288,9 @@ def orthogonalise(
                 syy = cross[m, m, 0]
                 semi[v, at] = value * math.sqrt(left_y / syy)
                 beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v, 0] / syy)
-                unexplained = left_y * (1.0 - value * value) / syy
+                # of a driver beside which another explains everything there is nothing to say
+                if not np.isnan(value):
+                    unexplained = left_y * (1.0 - value * value) / syy
         if full:
             _fitted(unexplained, dof, m, at, fit)
 

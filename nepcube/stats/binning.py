@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +25,15 @@ _SIGN = np.uint64(1 << 63)
 _ROOT = 48
 
 
+Path = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+
 @dataclass(frozen=True)
 class Bins:
-    """Where values are counted; `level` is how many trailing bits of the key a bin leaves open."""
+    """Where values are counted; `level` is how many trailing bits of the key a bin leaves open.
+
+    `path` is how the bins were divided, from which others can make them anew.
+    """
 
     slots: NDArray[Any]
     shift: NDArray[Any]
@@ -36,6 +42,7 @@ class Bins:
     low: NDArray[Any]
     level: NDArray[Any]
     home: NDArray[Any]
+    path: Path = ()
 
     @classmethod
     def first(cls) -> Bins:
@@ -45,6 +52,15 @@ class Bins:
         level = np.full(number.size, _ROOT, np.int64)
         shift, mask = np.array([_ROOT], np.uint64), np.array([0xFFFF], np.uint64)
         return cls(number, shift, np.zeros(1, np.int64), mask, low, level, number)
+
+    @staticmethod
+    @lru_cache(maxsize=4)
+    def along(path: Path) -> Bins:
+        """Make the bins of a path."""
+        if not path:
+            return Bins.first()
+        which, bits = path[-1]
+        return Bins.along(path[:-1]).divided(np.array(which, np.int64), np.array(bits, np.int64))
 
     def divided(self, which: NDArray[np.int64], bits: NDArray[np.int64]) -> Bins:
         """Divide some bins, each by so many more bits (or those that are left)."""
@@ -76,6 +92,7 @@ class Bins:
             parts[1],
             parts[2],
             parts[3],
+            (*self.path, (tuple(which.tolist()), tuple(bits.tolist()))),
         )
 
     @cached_property
@@ -125,6 +142,17 @@ class Counts:
             np.minimum(self.smallest, other.smallest),
             np.maximum(self.largest, other.largest),
         )
+
+    def packed(self) -> tuple[NDArray[Any], ...]:
+        """Give what is not empty, to be sent and unpacked elsewhere."""
+        some = np.flatnonzero(self.sums[0])
+        return some, self.sums[:, some], self.smallest[some], self.largest[some]
+
+    def unpack(self, some: NDArray[Any], sums: NDArray[Any], smallest: NDArray[Any], largest: NDArray[Any]) -> None:
+        """Add what was counted elsewhere in the same bins."""
+        self.sums[:, some] += sums
+        self.smallest[some] = np.minimum(self.smallest[some], smallest)
+        self.largest[some] = np.maximum(self.largest[some], largest)
 
     def full(self) -> Full:
         """Give the bins that hold something, from the lowest."""

@@ -6,7 +6,7 @@ Classes are [lower, upper): a break is the smallest value of the upper class. Th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,63 +24,6 @@ if TYPE_CHECKING:
 
 NO_CLASS = 255
 BINS = 1 << 16
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Weights of values in bins of equal width, mergeable without loss.
-
-    Weights are kept as integers (a fixed point of 2**-20 of a unit, km2 for areas), so that the sum does not depend
-    on how the map was cut. `smallest` is the least value in each bin.
-    """
-
-    low: float
-    high: float
-    weights: NDArray[np.int64]
-    moments: NDArray[np.int64]
-    smallest: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, values: Any, weights: Any, low: float, high: float, bins: int = BINS) -> Histogram:
-        """Count the finite values of an array."""
-        from nepcube.stats import _breaks
-
-        v = np.ascontiguousarray(values, dtype=np.float64).ravel()
-        w = np.ascontiguousarray(np.broadcast_to(weights, np.shape(values)), dtype=np.float64).ravel()
-        counted, moment, smallest = _breaks.histogram(v, w, float(low), float(high), bins)
-        return cls(float(low), float(high), counted, moment, smallest)
-
-    def __add__(self, other: Histogram) -> Histogram:
-        if (self.low, self.high, self.weights.size) != (other.low, other.high, other.weights.size):
-            raise SpecError("Histograms of different bins cannot be added.", "Count both with the same bounds.")
-        return Histogram(
-            self.low,
-            self.high,
-            self.weights + other.weights,
-            self.moments + other.moments,
-            np.minimum(self.smallest, other.smallest),
-        )
-
-    def breaks(self, k: int) -> tuple[float, ...]:
-        """Give the k - 1 inner natural breaks (Fisher-Jenks) of what was counted.
-
-        The within-class sum of squares exceeds that of the cells themselves by at most what the width of a bin
-        allows, summed over the breaks.
-        """
-        from nepcube.stats import _breaks
-
-        full = np.flatnonzero(self.weights)
-        if full.size < k:
-            raise SpecError(
-                f"natural breaks: {full.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."
-            )
-        weights = self.weights[full].astype(np.float64)
-        # moments are kept relative to the middle of each bin, which keeps them small and the centres exact
-        width = (self.high - self.low) / self.weights.size
-        middle = self.low + (full + 0.5) * width
-        centres = middle + self.moments[full] / weights * width if width > 0 else self.smallest[full]
-        starts = _breaks.fisher_jenks(centres, weights, k)
-        return tuple(float(self.smallest[full[s]]) for s in starts[1:])
 
 
 def natural_breaks(
@@ -132,7 +75,14 @@ def natural_breaks(
             )
         starts = _breaks.fisher_jenks(distinct, loads, k)
         return tuple(float(distinct[s]) for s in starts[1:])
-    full = settle(cells.counted, lambda f: _at_the_breaks(f, k, tolerance)).full()
+    return natural_of(cells.counted, k, tolerance)
+
+
+def natural_of(counted: Callable[[Bins], Counts], k: int, tolerance: float = 1e-9) -> tuple[float, ...]:
+    """Find natural breaks of what is counted in bins, block by block; see `natural_breaks`."""
+    from nepcube.stats import _breaks
+
+    full = settle(counted, lambda f: _at_the_breaks(f, k, tolerance)).full()
     if full.weight.size < k:
         raise SpecError(
             f"natural breaks: {full.weight.size} distinct value(s) cannot make {k} classes.", "Ask for fewer classes."

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: codes of a map of the dominant driver beside 1, 2, ... for the drivers
 NONE_SIGNIFICANT, NO_DATA = 0, 255
+# none, and the drivers in their order: warm, wet, bright (Okabe and Ito's colours)
+_PAINT = ("#f5f5f5", "#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
 
 
 def partial_correlation(
@@ -337,7 +339,8 @@ def dominant_driver(correlations: xr.Dataset, *, alpha: float = 0.05) -> xr.Data
     )
     flags = {NONE_SIGNIFICANT: "none significant"} | dict(enumerate(names, start=1)) | {NO_DATA: "no data"}
     out.attrs = {"long_name": "driver with the largest significant partial correlation", "units": "1"}
-    out.attrs |= spec.flag_attrs(flags, "uint8") | {"alpha": float(alpha)}
+    paint = [*_PAINT[: len(names) + 1], "#d9d9d9"] if len(names) < len(_PAINT) else None
+    out.attrs |= spec.flag_attrs(flags, "uint8", paint) | {"alpha": float(alpha)}
     return out.rename("dominant_driver")
 
 

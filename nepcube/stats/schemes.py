@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nepcube.errors import SpecError
-from nepcube.stats.binning import Counts, Full, heavy, settle
-from nepcube.stats.classes import Cells, natural_breaks
+from nepcube.stats.binning import Bins, Counts, Full, heavy, settle
+from nepcube.stats.classes import Cells, natural_breaks, natural_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+Counted = Callable[[Bins], Counts]
 
 METHODS = ("natural-breaks", "quantile", "equal-interval", "standard-deviation", "manual")
 
@@ -117,14 +119,17 @@ def quantile_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray | Non
         One value has so much weight that two breaks fall on it, or none is left above.
     """
     _require(k)
+    return _quantiles(Cells.of(da, weights).counted, k)
 
+
+def _quantiles(counted: Counted, k: int) -> tuple[float, ...]:
     def crossing(full: Full) -> NDArray[np.int64]:
         # the first bin behind which enough lies, in whole numbers; the break is its first value or the next bin's
         behind = [int(v) for v in np.cumsum(full.units.astype(object))]
         at = np.searchsorted(np.array([b * k for b in behind], object), [i * behind[-1] for i in range(1, k)])
         return np.asarray(at, np.int64)
 
-    full = settle(Cells.of(da, weights).counted, crossing).full()
+    full = settle(counted, crossing).full()
     first = crossing(full) + 1
     # a break is the value after the one that fills up the share
     inner = [float(full.smallest[f]) for f in first if f < full.weight.size]
@@ -159,7 +164,11 @@ def equal_interval_breaks(da: xr.DataArray, k: int = 5, *, weights: xr.DataArray
         There is one value alone.
     """
     _require(k)
-    full = settle(Cells.of(da, weights).counted, lambda f: np.empty(0, np.int64)).full()
+    return _equal_intervals(Cells.of(da, weights).counted, k)
+
+
+def _equal_intervals(counted: Counted, k: int) -> tuple[float, ...]:
+    full = settle(counted, lambda f: np.empty(0, np.int64)).full()
     low, high = float(full.smallest[0]), float(full.largest[-1])
     inner = tuple(low + (high - low) * i / k for i in range(1, k))
     return _rising(inner, "equal interval breaks")
@@ -192,7 +201,11 @@ def standard_deviation_breaks(
         There is one value alone.
     """
     _require(k)
-    full = settle(Cells.of(da, weights).counted, heavy).full()
+    return _deviations(Cells.of(da, weights).counted, k)
+
+
+def _deviations(counted: Counted, k: int) -> tuple[float, ...]:
+    full = settle(counted, heavy).full()
     squares, means = full.squares([0])
     mean, sd = float(means[0]), math.sqrt(squares / float(full.weight.sum())) / full.unit
     return _rising(tuple(mean + (i - k / 2) * sd for i in range(1, k)), "standard deviation breaks")
@@ -215,6 +228,22 @@ def goodness_of_fit(da: xr.DataArray, breaks: Sequence[float], *, weights: xr.Da
     float
         From 0 to 1; NaN where all values are the same.
     """
+    return goodness_of(Cells.of(da, weights).counted, breaks)
+
+
+def breaks_of(counted: Counted, method: str, k: int) -> tuple[float, ...]:
+    """Find the breaks of what is counted in bins, block by block, by one of the methods but ``manual``."""
+    found: dict[str, Callable[[Counted, int], tuple[float, ...]]] = {
+        "natural-breaks": natural_of,
+        "quantile": _quantiles,
+        "equal-interval": _equal_intervals,
+        "standard-deviation": _deviations,
+    }
+    return found[method](counted, k)
+
+
+def goodness_of(counted: Counted, breaks: Sequence[float], start: Counts | None = None) -> float:
+    """Give the goodness of variance fit of what is counted in bins, block by block; `start` has been counted."""
     inner = np.asarray(breaks, np.float64)
 
     def cut(full: Full) -> NDArray[np.int64]:
@@ -223,7 +252,7 @@ def goodness_of_fit(da: xr.DataArray, breaks: Sequence[float], *, weights: xr.Da
         below, above = (np.searchsorted(inner, v, side="right") for v in (full.smallest, full.largest))
         return np.concatenate([fine, np.flatnonzero(below < above)])
 
-    counts: Counts = settle(Cells.of(da, weights).counted, cut)
+    counts: Counts = settle(counted, cut, start)
     full = counts.full()
     whole, _ = full.squares([0])
     within, _ = full.squares([0, *np.searchsorted(full.smallest, inner, side="left")])

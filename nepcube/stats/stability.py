@@ -173,7 +173,7 @@ def hurst_exponent(da: xr.DataArray, *, dim: str = "time", min_years: int | None
     -----
     Annual series are short for it. The windows are eight from 4 years to the whole series, in equal steps of the
     logarithm: 4, 5, 6, 8, 10, 13, 16 and 20 of 20 years. White noise of 20 years then gives 0.49 on average, and
-    anything from 0.21 to 0.75 in 95 % of cells; noise with a true exponent of 0.8 gives 0.62 on average, and most of it
+    anything from 0.21 to 0.76 in 95 % of cells; noise with a true exponent of 0.8 gives 0.62 on average, and most of it
     lies within that range. No single cell can be read by it. A trend, too, looks like memory.
 
     References

@@ -4,7 +4,7 @@ from nepcube.store.ending import let_end
 from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
-from nepcube.store.reading import open_cube, open_statistics, open_store
+from nepcube.store.reading import lazy_maps, open_cube, open_statistics, open_store
 from nepcube.store.shards import KEPT, pieces_of
 from nepcube.store.writing import Store, is_committed, read_block, read_sample
 
@@ -18,6 +18,7 @@ __all__ = [
     "Store",
     "chunk_side",
     "is_committed",
+    "lazy_maps",
     "let_end",
     "open_cube",
     "open_statistics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nepcube.errors import StoreError
@@ -60,3 +61,13 @@ def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
     chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
     return chunked
+
+
+def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Open maps without their coordinates, a dask chunk for each chunk, committed or not."""
+    import dask.array as da
+    import xarray as xr
+    import zarr
+
+    arrays = {name: zarr.open_array(path.zarr(), path=name, mode="r") for name in names}
+    return {n: xr.DataArray(da.from_zarr(a), dims=("y", "x"), name=n) for n, a in arrays.items()}

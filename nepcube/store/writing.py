@@ -61,6 +61,15 @@ class Store:
     def has(self, name: str) -> bool:
         return (self.path / name / _ROOT).exists()
 
+    def names(self) -> list[str]:
+        """List the arrays, by name."""
+        return [name for name in self.path.names() if self.has(name)]
+
+    def attrs(self, name: str) -> dict[str, Any]:
+        """Give the attributes of an array."""
+        meta = json.loads((self.path / name / _ROOT).read_text() or "{}")
+        return dict(meta.get("attributes", {}))
+
     def uncommit(self) -> None:
         """Take the commit record away, before anything that it vouches for is changed."""
         (self.path / _ROOT).delete()

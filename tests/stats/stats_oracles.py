@@ -438,16 +438,6 @@ def labels_by_hand(breaks):
     return [f"below {breaks[0]:.4g}", *inner, f"{breaks[-1]:.4g} and above"]
 
 
-def whole_histogram(values, weights, low, high, bins):
-    """Weights, first moments and least values of equal bins, in float64 by numpy."""
-    values, weights = np.asarray(values, float), np.asarray(weights, float)
-    at = (values - low) * (bins / (high - low))
-    index = np.clip(at.astype(int), 0, bins - 1)
-    least = np.full(bins, np.inf)
-    np.minimum.at(least, index, values)
-    return np.bincount(index, weights, bins), np.bincount(index, weights * (at - index - 0.5), bins), least
-
-
 ORACLES = {
     stats.linear_trend: (linregress, ols),
     stats.theil_sen: (theilslopes,),
@@ -471,11 +461,12 @@ ORACLES = {
     stats.false_discovery_rate: (benjamini_hochberg,),
     stats.sufficient_statistics: (exact_products,),
     stats.merge_statistics: (exact_products,),
+    stats.as_maps: (exact_products,),
+    stats.statistics_from_maps: (exact_products,),
     stats.trend_from_statistics: (linregress,),
     stats.variation_from_statistics: (numpy_cv,),
     stats.partial_from_statistics: (partial_by_inverse,),
     stats.natural_breaks: (best_of_all_partitions, dynamic_program, dynamic_program_by_halves),
-    stats.Histogram: (whole_histogram, dynamic_program),
     stats.ClassBreaks: (variance_fit,),
     stats.class_breaks: (dynamic_program, variance_fit),
     stats.goodness_of_fit: (variance_fit,),

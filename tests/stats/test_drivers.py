@@ -359,6 +359,15 @@ def test_ridge_beside_augmented_least_squares(penalty, gaps):
     assert_allclose(found.share.sum("driver"), 1, rtol=1e-12)
 
 
+@pytest.mark.parametrize("order", [("a", "x"), ("x", "a")])
+def test_a_driver_that_explains_everything_does_so_in_any_order(order):
+    a, x = drivers(371, 3, 0)
+    every = {"a": cube(a), "x": cube(x)}
+    found = stats.multiple_regression(cube(3 * a + 5), {n: every[n] for n in order})
+    for name, want in (("r2", 1.0), ("adjusted_r2", 1.0), ("r2_pvalue", 0.0)):
+        assert_allclose(found[name], [want] * 3, rtol=1e-12, atol=1e-60)
+
+
 def test_ridge_of_collinear_drivers():
     y, x, c = drivers(230, 10, 1)
     lines = {"a": cube(x), "b": cube(2 * x + 1)}
