@@ -56,6 +56,7 @@ PUBLIC = sorted(
         "equal_interval_breaks",
         "quantile_breaks",
         "standard_deviation_breaks",
+        "statistics_from_maps",
         "label_regions",
         "aggregate",
         "load_recipe",

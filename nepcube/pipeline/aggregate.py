@@ -119,7 +119,7 @@ def _found(run: Run, name: str, largest: float, blocks: int) -> Classes:
 
 
 def _tell(run: Run, name: str, done: int, blocks: int) -> None:
-    run.progress(f"{STAGE}: {name} classes", (done - 1) % blocks + 1, blocks, f"count {(done - 1) // blocks + 1}")
+    run.progress(f"{STAGE}: {name}", (done - 1) % blocks + 1, blocks, f"count {(done - 1) // blocks + 1}")
 
 
 def _coded(run: Run) -> tuple[str, ...]:
@@ -329,7 +329,7 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
                 "domain": found.domain,
             }
         )
-        run.progress(f"{STAGE}: field significance", k, len(_tested(run)), name)
+        run.progress(f"{STAGE}: tests", k, len(_tested(run)), name)
     return {"field_significance": pd.DataFrame(rows)}
 
 

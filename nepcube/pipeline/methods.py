@@ -94,15 +94,7 @@ def formulas(run: Run) -> list[dict[str, str]]:
             "source": "Zhang, Z. et al. 2023, eq. 4 (whose print multiplies by the mean).",
         }
     )
-    k = len(recipe.correlates) - 1
-    out.append(
-        {
-            "name": f"Partial correlation of order {k}",
-            "formula": f"r of the residuals after the {k} other driver(s); t = r sqrt((n - 2 - {k}) / (1 - r^2)) with "
-            f"n - 2 - {k} degrees of freedom",
-            "source": "Fisher, R. A. 1924. Metron 3, 329-332.",
-        }
-    )
+    out += _more_formulas(recipe)
     if "natural-breaks" in (recipe.classes.slope.method, recipe.classes.cv.method):
         out.append(
             {
@@ -112,6 +104,80 @@ def formulas(run: Run) -> list[dict[str, str]]:
             }
         )
     return out
+
+
+def _more_formulas(recipe: recipes.Recipe) -> list[dict[str, str]]:
+    wanted = recipe.statistics
+    asked = wanted.partial_correlation
+    k = len(recipe.correlates) - 1 + asked.detrend
+    others = "the years and the other drivers" if asked.detrend else "the other drivers"
+    lags = "".join(f"; {driver} of {years} year(s) before" for driver, years in asked.lag.items() if years)
+    out = [
+        (
+            f"Partial correlation of order {k}",
+            f"r of the residuals after {others}; t = r sqrt((n - 2 - {k}) / (1 - r^2)) with n - 2 - {k} degrees of "
+            f"freedom{lags}",
+            "Fisher, R. A. 1924. Metron 3, 329-332.",
+        )
+    ]
+    if wanted.cv.detrended:
+        out.append(("Detrended coefficient of variation", "sqrt(RSS / (n - 2)) / mean, RSS around the line", ""))
+    if wanted.breakpoint is not None:
+        years = ", ".join(map(str, wanted.breakpoint.years)) or "none"
+        sought = (
+            "; and in the year of the least RSS, p by 10,000 series of white noise" if wanted.breakpoint.search else ""
+        )
+        out.append(
+            (
+                f"Break of the trend ({wanted.breakpoint.model})",
+                f"F = ((RSS1 - RSS2) / m) / (RSS2 / (n - 2 - m)), in the named years ({years}){sought}",
+                "Chow, G. C. 1960. Econometrica 28, 591-605; Andrews, D. W. K. 1993. Econometrica 61, 821-856.",
+            )
+        )
+    if wanted.pettitt:
+        out.append(
+            (
+                "Pettitt's test",
+                "K = max |sum of sign(y_j - y_i), i < t <= j|; p = 2 exp(-6 K^2 / (n^3 + n^2))",
+                "Pettitt, A. N. 1979. Appl. Stat. 28, 126-135.",
+            )
+        )
+    if wanted.hurst:
+        out.append(
+            (
+                "Hurst exponent",
+                "1/2 + slope of log(mean R/S) - log(E) on log w",
+                "Hurst 1951; Anis, A. A., Lloyd, E. H. 1976. Biometrika 63, 111-116.",
+            )
+        )
+    if wanted.residual_trend:
+        out.append(
+            (
+                "Residual trend",
+                "slope of y - y(climate), t with n - 2 - m degrees of freedom",
+                "Evans, J., Geerken, R. 2004. J. Arid Environ. 57, 535-554.",
+            )
+        )
+    if wanted.attribution is not None:
+        out.append(
+            (
+                f"Change of NPP by cause, potential NPP of {wanted.attribution}",
+                "six classes by the signs of the slopes of NPP, of potential NPP and of their difference; "
+                + nep.POTENTIAL_FORMULAS[wanted.attribution],
+                "Xu, D. Y. et al. 2009. Int. J. Remote Sens. 30, 5411-5428; "
+                + nep.POTENTIAL_CITATIONS[wanted.attribution],
+            )
+        )
+    if wanted.field_significance:
+        out.append(
+            (
+                "Field significance",
+                f"the largest p of rank k with p <= k {wanted.alpha:g} / m, over the m cells of the regions",
+                "Benjamini, Y., Hochberg, Y. 1995. J. R. Stat. Soc. B 57, 289-300; Wilks, D. S. 2016. "
+                "Bull. Am. Meteorol. Soc. 97, 2263-2273.",
+            )
+        )
+    return [{"name": name, "formula": formula, "source": source} for name, formula, source in out]
 
 
 def source_list(run: Run) -> list[dict[str, str]]:

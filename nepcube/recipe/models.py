@@ -295,9 +295,17 @@ class Recipe(Model):
             raise ValueError(f"statistics.partial_correlation.lag: {lag} years leave {years - lag} of {years}")
         first, last = self.period
         breaks = wanted.breakpoint
-        for year in breaks.years if breaks else ():
-            if not first < year <= last:
-                raise ValueError(f"statistics.breakpoint.years: {year} is not within {first + 1} to {last}")
+        if breaks is not None:
+            least, shared = breaks.min_segment, int(breaks.model == "joined")
+            for year in breaks.years:
+                if not first < year <= last:
+                    raise ValueError(f"statistics.breakpoint.years: {year} is not within {first + 1} to {last}")
+                before, after = year - first + shared, last - year + 1
+                if min(before, after) < least:
+                    left = f"{year} leaves {before} and {after} values"
+                    raise ValueError(f"statistics.breakpoint: {left}, min_segment asks for {least}")
+            if breaks.search and years < 2 * least - shared:
+                raise ValueError(f"statistics.breakpoint: {years} years are too few for {least} values on both sides")
         if wanted.hurst and years < 10:
             raise ValueError(f"statistics.hurst: {years} years tell nothing about memory; at least 10 are needed")
         if wanted.attribution and isinstance(self.sources.npp, ModelSource):

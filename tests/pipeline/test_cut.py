@@ -113,7 +113,7 @@ class StopAt:
         self.stage, self.left = stage, n
 
     def __call__(self, stage, done, total, detail=""):
-        if stage == self.stage:
+        if stage == self.stage or (self.stage == "aggregate" and stage.startswith("aggregate: ")):
             self.left -= 1
             if self.left < 0:
                 raise Stopped(signal.SIGTERM)

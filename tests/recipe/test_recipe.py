@@ -339,7 +339,7 @@ def test_there_are_recipes():
 
 def test_a_dump_spells_out_every_default(write):
     plain = yaml.safe_load(dump_recipe(load_recipe(write(GOOD))))
-    assert plain["statistics"]["cv"] == {"ddof": 0, "min_mean": 1.0}
+    assert plain["statistics"]["cv"] == {"ddof": 0, "min_mean": 1.0, "detrended": False}
     assert plain["grid"]["resolution"] == "500 m"
     assert plain["classes"]["slope"]["k"] == 5
 

@@ -24,6 +24,28 @@ YEARS = range(2001, 2021)
 BREAKS = (-0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8)
 
 
+#: maps of codes: the table of each, and its words
+CODED = {
+    "trend_class": (
+        "trend_classes",
+        [
+            *("significant decrease at 0.01", "significant decrease at 0.05", "slight decrease", "no change"),
+            *("slight increase", "significant increase at 0.05", "significant increase at 0.01"),
+        ],
+    ),
+    "nep_dominant_driver": ("dominant_drivers", ["none significant", "temperature", "precipitation", "radiation"]),
+    "npp_dominant_driver": ("dominant_drivers_npp", ["none significant", "temperature", "precipitation", "radiation"]),
+    "npp_attribution": (
+        "attribution_classes",
+        [
+            *("unclassified", "rise by climate", "rise by human activity", "rise by both"),
+            *("fall by climate", "fall by human activity", "fall by both"),
+        ],
+    ),
+}
+PAINT = ("#8c510a", "#bf812d", "#dfc27d", "#f5f5f5", "#80cdc1", "#35978f", "#01665e")
+
+
 def smooth(shape, rng, size):
     from scipy.ndimage import gaussian_filter
 
@@ -101,6 +123,12 @@ def make_inputs(
         "slope_class": flags(slope, slope_breaks, spec.SLOPE_LABELS, spec.SLOPE_COLORS),
         "cv_class": flags(cv, cv_breaks, spec.CV_LABELS, spec.CV_COLORS),
     }
+    codes = {}
+    for k, (name, (_, words)) in enumerate(CODED.items()):
+        field = smooth(shape, np.random.default_rng(30 + k), 9 * scale)
+        codes[name] = np.where(bad, 255, np.clip((field + 1.5) / 3 * len(words), 0, len(words) - 1)).astype("uint8")
+        paint = spec.flag_attrs({**dict(enumerate(words)), 255: "no data"}, "uint8", [*PAINT[: len(words)], "#d9d9d9"])
+        data[name] = ((dy, dx), codes[name], paint)
     shift = {"temperature": -0.25, "precipitation": 0.6, "radiation": -0.05}
     partial = {}
     for name in drivers:
@@ -184,6 +212,18 @@ def make_inputs(
                 word = "no data" if k < 0 else words[k] or f"{edges[k]:g} to {edges[k + 1]:g}"
                 lower, upper = (np.nan, np.nan) if k < 0 else (edges[k], edges[k + 1])
                 classes[key].append((region, variable, k, word, lower, upper, part, part / (total or np.nan)))
+    coded = {}
+    for name, (table, words) in CODED.items():
+        rows = []
+        for region, mask in masks.items():
+            with_code = float((area * (mask & (codes[name] != 255))).sum())
+            for code, word in {**dict(enumerate(words)), -1: "no data"}.items():
+                part = float((area * (mask & (codes[name] == (255 if code < 0 else code)))).sum())
+                rows.append((region, name, code, word, part, np.nan if code < 0 else part / (with_code or np.nan)))
+        coded[table] = pd.DataFrame(rows, columns=["region", "variable", "class", "label", "area_km2", "share"])
+    tests = [("nep_slope", "Benjamini-Hochberg", 0.05, 9000, 2100, 2100 / 9000, 0.0117, "six regions, 2001-2020")]
+    tests += [("nep_mk_3pw", "Benjamini-Hochberg", 0.05, 9000, 0, 0.0, np.nan, "six regions, 2001-2020")]
+    test_columns = ["variable", "method", "alpha", "tests", "rejected", "share", "threshold", "domain"]
     class_columns = ["region", "variable", "class", "label", "lower", "upper", "area_km2", "share"]
     tables = {
         "series": pd.DataFrame(
@@ -222,6 +262,8 @@ def make_inputs(
             ],
         ),
         **{key: pd.DataFrame(rows, columns=class_columns) for key, rows in classes.items()},
+        **coded,
+        "field_significance": pd.DataFrame(tests, columns=test_columns),
         "npp_flags": pd.DataFrame(flag_rows, columns=["region", "year", "flag", "label", "area_km2", "share"]),
     }
     assert coordinates(grid)[0].size == shape[0]
