@@ -31,6 +31,8 @@ _CENTRES = 2**20 * 64
 STRIPS = {"annual": 512, "monthly": 256, "daily": 64}
 _STEPS = {"annual": 0, "monthly": 12, "daily": 366}
 _PER_STEP = 40
+# maps that are on their way to others
+_PASSING = 7
 # degrees of the climate's own grid, the finest where it is not known, and bytes a cell of a field that is being made
 _NATIVE = {"era5-land": 0.1, "era5": 0.25}
 _FINEST, _PER_NATIVE = 0.05, 32
@@ -62,7 +64,7 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     layer = cells * years * 4
     # the inputs and flags, with rh and nep and the maps ...
     series = 1 + drivers + 0.25
-    statistics = layer * (series + 2) + cells * 4 * 30
+    statistics = layer * (series + 2) + cells * 4 * (maps_of(recipe) + _PASSING)
     # ... or before them with rh in strips, beside a year of months or days
     strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
     respiration = layer * (series + 1) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
@@ -73,6 +75,23 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
         analyse += coded
         ingest += coded
     return Needs(ingest, analyse)
+
+
+def maps_of(recipe: recipes.Recipe) -> int:
+    """Give how many maps of 4 bytes a cell the statistics are at most, but for those of the regions and classes."""
+    wanted, drivers = recipe.statistics, len(recipe.correlates)
+    asked = wanted.partial_correlation
+    out = 17 + 2 * drivers + wanted.cv.detrended + wanted.hurst + 3 * wanted.pettitt + 5 * wanted.residual_trend
+    out += (len(asked.of) - 1) * (2 * drivers + 2) + len(asked.of) * asked.regression * (2 * drivers + 3)
+    if wanted.breakpoint is not None:
+        out += 5 * len(wanted.breakpoint.years) + 6 * wanted.breakpoint.search
+    if wanted.attribution is not None:
+        out += 4
+    if wanted.sufficient:
+        # float64: n, the means and the products of NEP, NPP, drivers and years
+        series = 3 + drivers
+        out += 2 * (1 + series + series * (series + 1) // 2)
+    return out
 
 
 def needs_of(

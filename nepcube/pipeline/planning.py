@@ -11,7 +11,7 @@ from nepcube.errors import RecipeError, StoreError
 from nepcube.execute import Settings
 from nepcube.grid import target_grid
 from nepcube.pipeline.context import Options, cut_of
-from nepcube.pipeline.needs import Needs, needs_of
+from nepcube.pipeline.needs import Needs, maps_of, needs_of
 from nepcube.places import Place
 from nepcube.store import CHUNK, Sides
 
@@ -136,7 +136,7 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, 
     years = len(recipe.years)
     cells = rows * columns
     threads = settings.threads or settings.workers or 1
-    statistics = 9 + 3 + 4 + 2 * len(recipe.correlates) * len(recipe.statistics.partial_correlation.of)
+    statistics = maps_of(recipe)
     units = -(-rows // sides.unit) * -(-columns // sides.unit)
     layers = years * (len(recipe.sources.drivers) + 4) + statistics + 4
     # no more jobs are under way, and no job is larger, than there is
