@@ -24,6 +24,8 @@ R = TypeVar("R")
 _AT_HAND = 2
 # seconds after which the size of a cluster is asked for again
 _LOOK_AGAIN = 5.0
+# seconds within which a client notices that its scheduler is gone
+_NOTICED = 20.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,12 @@ class Cluster:
         self.need = need
         self.width = max(1, sum(client.nthreads().values()))
         self.threads = min(self.width, os.cpu_count() or 1)
+        # a client whose scheduler is gone does not know any more where it was
+        self.address = str(getattr(client.scheduler, "address", "") or "The cluster")
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R]]:
         from distributed import as_completed
+        from distributed.comm import CommClosedError
 
         queue = iter(jobs)
         running: dict[str, J] = {}
@@ -134,8 +139,14 @@ class Cluster:
                 submit(max(0, _AT_HAND * self.width - len(running)))
                 yield job, result
         except (CancelledError, OSError) as error:
-            if self._is_lost():
+            # a connection breaks a little before the client knows that the scheduler is gone
+            if self._is_lost(_NOTICED):
                 raise self._lost() from None
+            if isinstance(error, CommClosedError):
+                raise StoreError(
+                    f"{self.address}: the connection to the Dask scheduler broke.",
+                    "Run the same command again: it continues.",
+                ) from None
             raise error
         finally:
             if running and not self._is_lost():
@@ -153,13 +164,15 @@ class Cluster:
                 "Give workers more memory, or choose smaller blocks with --block, and run again: it continues.",
             ) from None
 
-    def _is_lost(self) -> bool:
+    def _is_lost(self, patience: float = 0.0) -> bool:
+        end = time.monotonic() + patience
+        while self.client.status == "running" and time.monotonic() < end:
+            time.sleep(0.05)
         return bool(self.client.status != "running")
 
     def _lost(self) -> StoreError:
-        address = getattr(self.client.scheduler, "address", "") or "The cluster"
         return StoreError(
-            f"{address}: the Dask scheduler is gone.",
+            f"{self.address}: the Dask scheduler is gone.",
             "Start it again, or another, and run the same command: it continues.",
         )
 

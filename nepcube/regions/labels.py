@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
+
+
+# filters of warnings are the whole process's: of two threads that change them, here and in regionmask, one would put
+# back what the other took away
+_FILTERED = threading.Lock()
 
 
 def label_regions(regions: gpd.GeoDataFrame, grid: GeoBox) -> xr.DataArray:
@@ -76,7 +82,7 @@ def label_window(regions: gpd.GeoDataFrame, grid: GeoBox, window: Window) -> NDA
     shapes = regionmask.Regions(
         list(chosen.geometry), numbers=np.flatnonzero(near) + 1, names=list(chosen["name"]), overlap=False
     )
-    with warnings.catch_warnings():
+    with _FILTERED, warnings.catch_warnings():
         # a block beside a region is no mistake
         warnings.filterwarnings("ignore", message="No gridpoint belongs to any region")
         mask = shapes.mask(x, y, wrap_lon=False).to_numpy()

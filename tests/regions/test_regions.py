@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import geopandas as gpd
@@ -417,3 +419,13 @@ def test_labels_without_crs_or_names_are_refused():
         nc.label_regions(frame.set_crs(None, allow_override=True), small_grid())
     with pytest.raises(RegionError):
         nc.label_regions(frame.rename(columns={"name": "label"}), small_grid())
+
+
+def test_labels_of_several_threads_warn_of_nothing():
+    grid = nc.target_grid((90, 30, 100, 36), "2000 m")
+    frame = frame_of([shapely.box(91, 31, 95, 35), shapely.box(95, 31, 99, 35)])
+    with warnings.catch_warnings(record=True) as seen, ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("always")
+        found = list(pool.map(lambda _: label_window(frame, grid, Window(0, 128, 0, 128)), range(200)))
+    assert {f.tobytes() for f in found} == {found[0].tobytes()}
+    assert [w for w in seen if "geotransform" in str(w.message) or "gridpoint" in str(w.message)] == []
