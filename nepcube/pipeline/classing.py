@@ -10,7 +10,7 @@ import numpy as np
 
 from nepcube import recipe as recipes
 from nepcube import report, spec, stats, store
-from nepcube.errors import NepcubeError, SpecError
+from nepcube.errors import SpecError
 from nepcube.grid import Window, cell_area, windows
 from nepcube.stats.binning import Bins, Counts, Path
 from nepcube.stats.schemes import breaks_of, goodness_of
@@ -112,7 +112,7 @@ def classes_of(run: Run, name: str, largest: float, step: Callable[[], None]) ->
     try:
         breaks = wanted.breaks or breaks_of(counting, wanted.method or "natural-breaks", wanted.k)
         goodness = goodness_of(counting, breaks, counting.last)
-    except NepcubeError as error:
+    except SpecError as error:
         raise SpecError(f"classes.{name}: {error.what}", error.way_out) from None
     labels = wanted.labels or default_labels(name, breaks)
     first, last = run.recipe.period
