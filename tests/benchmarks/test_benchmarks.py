@@ -162,3 +162,22 @@ def test_pictures_of_the_statistics(tmp_path):
     for name, path in kept.items():
         assert width(path) == pytest.approx(2.5 * width(tmp_path / name), abs=2)
         assert path.stat().st_size < 60_000
+
+
+@needs("cdo")
+def test_statistics_beside_what_else_there_is(tmp_path):
+    said = benchmark("analysis.py", "--work", tmp_path / "work", "--archive", tmp_path / "archive")
+    table = rows(said)
+    for name, floor in (
+        ("nepcube: maps", "floor: maps"),
+        ("nepcube: maps, RH and NEP of each year", "floor: maps, RH and NEP of each year"),
+    ):
+        assert numbers(table[name][1])[0] > numbers(table[floor][1])[0] == 1
+    assert {"cdo trend, then timstd / timmean", "nepcube"} < table.keys()
+    assert float(re.search(r"Largest difference of a slope, of the largest slope: (\S+)\.\n", said)[1]) < 1e-5
+    for name in ("pymannkendall.original_test (both of them)", "pingouin.partial_corr, three times"):
+        assert numbers(table[name][2])[0] > 10
+    for name in ("linear_trend", "partial_correlations", "the statistics of a recipe"):
+        cold, warm = (numbers(cell)[0] for cell in table[name])
+        assert cold > warm > 0
+    assert not (tmp_path / "work").exists()
