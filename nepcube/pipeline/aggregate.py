@@ -31,6 +31,8 @@ TABLES = (
     "respiration_bases", "field_significance", *CODED.values(),
 )  # fmt: skip
 HIGHLY = 0.01
+# what the attributes of a map of p-values begin with that tell what holds over the whole map
+_FIELD = "field_"
 # cells of all years that are summed at once
 _SUMMED_CELLS = 2**20
 
@@ -304,6 +306,8 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     if not run.recipe.statistics.field_significance:
+        for name in _tested(run):
+            run.statistics.describe(name, {}, anew=_FIELD)
         return {}
     alpha = run.recipe.statistics.alpha
     maps = store.lazy_maps(run.statistics.path, ["region", *_tested(run)])
@@ -313,10 +317,10 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
     for k, name in enumerate(_tested(run), start=1):
         where = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
         found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{where}, {first}-{last}")
-        told: dict[str, Any] = {"field_alpha": found.alpha, "field_tests": found.m, "field_rejected": found.rejected}
-        told |= {"field_domain": found.domain}
+        told = {"alpha": found.alpha, "tests": found.m, "rejected": found.rejected, "domain": found.domain}
         # JSON knows no NaN: where no test holds there is no threshold
-        run.statistics.describe(name, told | ({"field_threshold": found.threshold} if found.rejected else {}))
+        told |= {"threshold": found.threshold} if found.rejected else {}
+        run.statistics.describe(name, {f"{_FIELD}{key}": value for key, value in told.items()}, anew=_FIELD)
         rows.append(
             {
                 "variable": name.removesuffix("_pvalue"),

@@ -138,7 +138,8 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, 
     threads = settings.threads or settings.workers or 1
     statistics = maps_of(recipe)
     units = -(-rows // sides.unit) * -(-columns // sides.unit)
-    layers = years * (len(recipe.sources.drivers) + 4) + statistics + 4
+    # beside them region, the classes of slope, CV and trend, and the dominant driver
+    layers = years * (len(recipe.sources.drivers) + 4) + statistics + 6
     # no more jobs are under way, and no job is larger, than there is
     busy = min(threads, blocks)
     apart = None if settings.workers is None else settings.workers
@@ -152,7 +153,7 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, 
         years,
         tasks=blocks * (years + 1) + 3 * blocks,
         bytes_cube=cells * years * (4 * (4 + len(recipe.sources.drivers) - 1) + 1),
-        bytes_statistics=cells * (4 * statistics + 4),
+        bytes_statistics=cells * (4 * statistics + 6),
         memory=needs_of(recipe, largest, inner, threads=busy, processes=apart),
         threads=threads,
         processes=settings.workers,

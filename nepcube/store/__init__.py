@@ -4,9 +4,9 @@ from nepcube.store.ending import let_end
 from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
-from nepcube.store.reading import lazy_maps, open_cube, open_statistics, open_store
+from nepcube.store.reading import lazy_maps, open_cube, open_statistics, open_store, read_block, read_sample
 from nepcube.store.shards import KEPT, pieces_of
-from nepcube.store.writing import Store, is_committed, read_block, read_sample
+from nepcube.store.writing import Store, is_committed
 
 __all__ = [
     "CHUNK",

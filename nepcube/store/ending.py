@@ -1,9 +1,11 @@
-"""Letting what zarr does on a thread of its own come to an end."""
+"""What zarr does on a thread of its own: several things side by side, and letting all of it come to an end."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 
 def let_end(patience: float = 30.0) -> None:
@@ -32,3 +34,17 @@ def let_end(patience: float = 30.0) -> None:
                 task.cancel()
 
     sync.sync(rest())
+
+
+def at_once(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Let zarr read or write several arrays side by side, and wait for all of them, whichever fails."""
+    from zarr.core.sync import sync
+
+    async def gathered() -> list[Any]:
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    done = sync(gathered())
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return done

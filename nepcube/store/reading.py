@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nepcube.errors import StoreError
+from nepcube.grid import Window
 from nepcube.places import LocalPlace, Place, place_of
+from nepcube.store.ending import at_once
 from nepcube.store.writing import is_committed
 
 if TYPE_CHECKING:
@@ -71,3 +75,29 @@ def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
 
     arrays = {name: zarr.open_array(path.zarr(), path=name, mode="r") for name in names}
     return {n: xr.DataArray(da.from_zarr(a), dims=("y", "x"), name=n) for n, a in arrays.items()}
+
+
+def read_sample(path: str | os.PathLike[str] | Place, names: Sequence[str], stride: int) -> dict[str, Any]:
+    """Read every `stride`-th cell of some maps, from the middle of the first stride on, a row at a time."""
+    import zarr
+
+    out: dict[str, Any] = {}
+    for name in names:
+        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
+        rows = range(stride // 2, array.shape[0], stride)
+        out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
+    return out
+
+
+def read_block(
+    path: str | os.PathLike[str] | Place, names: Sequence[str], window: Window, steps: slice | None = None
+) -> dict[str, Any]:
+    """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
+    import zarr
+
+    calls = []
+    for name in names:
+        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
+        where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
+        calls.append(array.async_array.getitem(where))
+    return dict(zip(names, at_once(calls), strict=True))

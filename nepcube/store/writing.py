@@ -11,7 +11,7 @@ import os
 import uuid
 import warnings
 import zlib
-from collections.abc import Coroutine, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +23,7 @@ from nepcube import spec
 from nepcube.errors import StoreError
 from nepcube.grid import Window, dims, spatial_coords
 from nepcube.places import LocalPlace, Place, place_of
+from nepcube.store.ending import at_once
 from nepcube.store.layout import TIME_CHUNK, Layout, compressors
 from nepcube.store.shards import write_shards
 
@@ -257,10 +258,15 @@ class Store:
                     "Write blocks that are multiples of the chunk.",
                 )
 
-    def describe(self, name: str, attrs: Mapping[str, Any]) -> None:
-        """Add attributes to an array (breaks and labels of classes, for example)."""
+    def describe(self, name: str, attrs: Mapping[str, Any], *, anew: str | None = None) -> None:
+        """Add attributes to an array (breaks and labels of classes, for example).
+
+        Those whose names begin with `anew` are taken away first.
+        """
         file = self.path / name / _ROOT
         meta = json.loads(file.read_text() or "{}")
+        if anew is not None:
+            meta["attributes"] = {k: v for k, v in meta["attributes"].items() if not k.startswith(anew)}
         meta["attributes"] |= _plain(attrs)
         file.write_text(json.dumps(meta, indent=2))
 
@@ -355,43 +361,3 @@ def is_committed(path: Where) -> bool:
         return bool(json.loads((place_of(path) / _ROOT).read_text() or "{}").get("consolidated_metadata"))
     except (OSError, ValueError):
         return False
-
-
-def read_sample(path: Where, names: Sequence[str], stride: int) -> dict[str, Any]:
-    """Read every `stride`-th cell of some maps, from the middle of the first stride on, a row at a time."""
-    import zarr
-
-    out: dict[str, Any] = {}
-    for name in names:
-        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
-        rows = range(stride // 2, array.shape[0], stride)
-        out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
-    return out
-
-
-def read_block(path: Where, names: Sequence[str], window: Window, steps: slice | None = None) -> dict[str, Any]:
-    """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
-    import zarr
-
-    calls = []
-    for name in names:
-        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
-        where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
-        calls.append(array.async_array.getitem(where))
-    return dict(zip(names, at_once(calls), strict=True))
-
-
-def at_once(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Let zarr read or write several arrays side by side, and wait for all of them, whichever fails."""
-    import asyncio
-
-    from zarr.core.sync import sync
-
-    async def gathered() -> list[Any]:
-        return list(await asyncio.gather(*calls, return_exceptions=True))
-
-    done = sync(gathered())
-    for one in done:
-        if isinstance(one, BaseException):
-            raise one
-    return done

@@ -228,6 +228,8 @@ def test_field_significance_can_be_left_out_without_a_new_analysis(asked, tools,
     assert before
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert not (copy / "tables" / "field_significance.csv").exists()
+    with xr.open_zarr(copy / "statistics.zarr") as maps:
+        assert [n for n in maps.data_vars if any(a.startswith("field_") for a in maps[n].attrs)] == []
 
 
 @pytest.mark.parametrize(

@@ -355,7 +355,7 @@ def test_check_tells_the_layout(write_recipe, cli):
     def line(recipe):
         return next(x for x in cli("check", recipe).out if x.startswith("layout"))
 
-    assert line(write_recipe()) == "layout  chunks of 512 x 512 cells, no shards, about 68 files"
+    assert line(write_recipe()) == "layout  chunks of 512 x 512 cells, no shards, about 71 files"
     # all land at 500 m; the files are those of the small archive, and do not matter here
     globe = write_recipe("globe.yaml", grid__bounds=[-180, -60, 180, 84], grid__resolution="500 m")
     assert line(globe).startswith("layout  chunks of 512 x 512 cells in shards of 2048 x 2048, about ")
