@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,18 +37,37 @@ def _folders() -> list[Path]:
 
 
 CACHE = keep_compiled()
+_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def sources() -> str:
+    """Give a digest of all modules of kernels: what is compiled holds what it calls, which may stand in another file.
+
+    numba looks at the one file of a function, and would go on with the old code of the others after an upgrade.
+    """
+    found = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("_*.py")):
+        if not file.name.startswith("__"):
+            found.update(file.name.encode() + file.read_bytes())
+    return found.hexdigest()
 
 
 class _NamedByKey(IndexDataCacheFile):  # type: ignore[misc]
-    """A cache whose files are named after what they hold.
+    """A cache whose files are named after what they hold, and that holds for the sources of all kernels.
 
     numba counts them: two processes that compile for two types at once give both the same number, and the index that is
-    written last calls the one's code for the other's types, which crashes every later run.
+    written last calls the one's code for the other's types, which crashes every later run. And a process that began
+    before the source was changed would write its old code where the index of the new source finds it.
     """
+
+    def __init__(self, cache_path: str, filename_base: str, source_stamp: Any) -> None:
+        super().__init__(cache_path, filename_base, (source_stamp, sources()))
 
     def save(self, key: Any, data: Any) -> None:
         overloads = self._load_index()
-        name = f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        of = hashlib.sha256(repr((key, self._source_stamp)).encode()).hexdigest()[:16]
+        name = f"{self._index_name.removesuffix('.nbi')}.{of}.nbc"
         self._save_data(name, data)
         if overloads.get(key) != name:
             overloads[key] = name
@@ -56,14 +76,10 @@ class _NamedByKey(IndexDataCacheFile):  # type: ignore[misc]
 
 def compiled(function: F, **options: Any) -> F:
     """Compile a kernel at its first call, free of the interpreter's lock, and keep it where that is possible."""
-    kernel: Any = njit(nogil=True, cache=CACHE, **options)(function)
-    if CACHE:
-        kernel._cache._cache_file.__class__ = _NamedByKey
+    with _LOCK, _ours():
+        kernel: Any = njit(nogil=True, cache=CACHE, **options)(function)
     done: F = kernel
     return done
-
-
-_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -71,12 +87,17 @@ def _declaring() -> Iterator[None]:
     # functions over arrays are compiled, and their caches made, while they are declared. The wrapper for arrays and the
     # kernel lie in two files, and the one knows the other by a name of the process that compiled it: one process after
     # the other, so that the two are of one
-    with _LOCK, _alone():
-        before, caching.IndexDataCacheFile = caching.IndexDataCacheFile, _NamedByKey
-        try:
-            yield
-        finally:
-            caching.IndexDataCacheFile = before
+    with _LOCK, _alone(), _ours():
+        yield
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    before, caching.IndexDataCacheFile = caching.IndexDataCacheFile, _NamedByKey
+    try:
+        yield
+    finally:
+        caching.IndexDataCacheFile = before
 
 
 @contextmanager

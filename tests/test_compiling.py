@@ -97,3 +97,35 @@ def test_a_race_for_the_cache_of_array_functions_mixes_nothing(tmp_path):
     names = [f.name for f in (tmp_path / "cache").rglob("*.nbc")]
     assert len([n for n in names if n.startswith("guf")]) == 2
     assert all(len(n.split(".")[-2]) == 16 for n in names), names
+
+
+def test_what_was_compiled_of_other_sources_is_not_taken(tmp_path):
+    """A kernel holds what it calls from other files: numba looks at its own file alone."""
+    (tmp_path / "race_kernel.py").write_text(KERNEL)
+    (tmp_path / "cache").mkdir()
+    other = "import nepcube.compiling as c; c.sources = lambda: {!r}\n"
+    call = "import numpy as np, race_kernel; race_kernel.total(np.ones(3))\n"
+    hits = "print(sum(race_kernel.total.stats.cache_hits.values()))\n"
+    assert run(tmp_path, call + hits) == ["0"]
+    assert run(tmp_path, call + hits) == ["1"]
+    for expected in ("0", "1"):
+        assert run(tmp_path, other.format("of another version") + call + hits) == [expected]
+    # a process of the first version that goes on does not write over what the other wrote
+    assert run(tmp_path, RACES + call + hits) == ["0"]
+    assert run(tmp_path, other.format("of another version") + call + hits) == ["1"]
+
+
+def test_the_digest_is_of_every_module_of_kernels():
+    from pathlib import Path
+
+    import nepcube
+    from nepcube.compiling import sources
+
+    users = [
+        p
+        for p in Path(nepcube.__file__).parent.rglob("*.py")
+        if "from nepcube.compiling import" in p.read_text() and p.name != "compiling.py"
+    ]
+    assert len(users) > 10
+    assert [p.name for p in users if not p.name.startswith("_")] == []
+    assert len(sources()) == 64

@@ -197,6 +197,7 @@ def test_natural_breaks_of_a_run_are_the_librarys(finished):
         assert maps[name].attrs["breaks_method"] == "natural-breaks"
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_was_asked(asked, tools):
     from nepcube import pipeline
 
