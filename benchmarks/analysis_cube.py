@@ -127,7 +127,9 @@ def plan_of(args: argparse.Namespace) -> Any:
         basis="annual",
         model="pei2009",
         barren_is_zero=False,
-        statistics=recipes.Statistics(trend=("ols",), mann_kendall=()),
+        statistics=recipes.Statistics(
+            trend=("ols",), mann_kendall=(), partial_correlation=recipes.Correlation(dominant=False)
+        ),
         min_years=args.world["years"],
         npp_attrs={},
         climate={},
