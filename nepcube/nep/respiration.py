@@ -173,7 +173,7 @@ def _days(temperature: xr.DataArray, basis: str, dim: str) -> xr.DataArray:
 def _by_slices(function: Callable[..., Any], arrays: Sequence[Any]) -> NDArray[np.float32]:
     full = np.broadcast_arrays(*arrays)
     if not full[0].ndim:
-        return np.float32(function(*(np.asarray(a, np.float64) for a in full)))  # type: ignore[return-value]
+        return np.asarray(function(*(np.asarray(a, np.float64) for a in full)), np.float32)
     out = np.empty(full[0].shape, np.float32)
     for k in range(len(out)):
         out[k] = function(*(np.asarray(a[k], np.float64) for a in full))

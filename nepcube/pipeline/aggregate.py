@@ -324,6 +324,7 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
         rows.append(
             {
                 "variable": name.removesuffix("_pvalue"),
+                "test": str(run.statistics.attrs(name)["long_name"]).removeprefix("p-value of the "),
                 "method": "Benjamini-Hochberg",
                 "alpha": found.alpha,
                 "tests": found.m,

@@ -226,7 +226,7 @@ def analyse_window(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], d
     if job.plan.barren_is_zero:
         rh = rh.where(arrays["npp_flag"] != spec.BARREN, np.float32(0.0))
     # what has no productivity has no balance: respiration is stored where both are known
-    rh = rh.where(ds["npp"].notnull())
+    rh = rh.copy(data=np.where(np.isnan(ds["npp"].values), np.float32(np.nan), rh.values))
     rh.attrs = spec.CUBE["rh"].attrs()
     balance = nep.net_ecosystem_productivity(ds["npp"], rh)
     attrs = ds["npp"].attrs

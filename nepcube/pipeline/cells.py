@@ -20,62 +20,46 @@ def compute_statistics(plan: Plan, ds: xr.Dataset) -> xr.Dataset:
     import xarray as xr
 
     out: dict[str, xr.DataArray] = {}
-    for part in (_means, _variation, _trends, _breaks, _drivers, _causes, _sums):
+    for part in (_series, _ranks, _breaks, _drivers, _causes, _sums):
         out |= dict(part(plan, ds))
     return xr.Dataset({name: var.reset_coords(drop=True) for name, var in out.items()})
 
 
-def suffix_of(method: str) -> str:
-    """Give what a Mann-Kendall variant adds to the name of its p-value."""
-    return "" if method == "original" else f"_{method.replace('-', '_')}"
-
-
-def tested_by(statistics: Any) -> str | None:
-    """Name the variant whose p-value stands beside the Theil-Sen slope in the classes of the trend."""
-    if "theil-sen" not in statistics.trend or not statistics.mann_kendall or not statistics.trend_classes:
-        return None
-    return "original" if "original" in statistics.mann_kendall else str(statistics.mann_kendall[0])
-
-
-def _means(plan: Plan, ds: xr.Dataset) -> Named:
-    moments = stats.mean(ds["nep"], min_years=plan.min_years)
-    yield "nep_mean", moments["mean"]
-    yield "nep_count", moments["n"].astype("uint16")
+def _series(plan: Plan, ds: xr.Dataset) -> Named:
+    wanted, least = plan.statistics, plan.min_years
+    told = stats.describe(ds["nep"], ddof=wanted.cv.ddof, min_mean=wanted.cv.min_mean, min_years=least)
+    yield "nep_mean", told["mean"]
+    yield "nep_count", told["n"].astype("uint16")
+    yield "nep_cv", told["cv"]
+    if wanted.cv.detrended:
+        yield "nep_cv_detrended", told["cv_detrended"]
+    if "ols" in wanted.trend:
+        yield "nep_slope", told["slope"]
+        for part in ("intercept", "stderr", "pvalue", "lag1"):
+            yield f"nep_slope_{part}", told[part]
     for name in ("npp", "rh"):
         if name in ds:
-            yield f"{name}_mean", stats.mean(ds[name], min_years=plan.min_years)["mean"]
+            yield f"{name}_mean", stats.mean(ds[name], min_years=least)["mean"]
+    if wanted.hurst:
+        yield "nep_hurst", stats.hurst_exponent(ds["nep"], min_years=least)["hurst"]
 
 
-def _variation(plan: Plan, ds: xr.Dataset) -> Named:
-    cv, least = plan.statistics.cv, plan.min_years
-    found = stats.coefficient_of_variation(ds["nep"], ddof=cv.ddof, min_mean=cv.min_mean, min_years=least)
-    yield "nep_cv", found["cv"]
-    if cv.detrended:
-        found = stats.coefficient_of_variation(ds["nep"], detrend=True, min_mean=cv.min_mean, min_years=least)
-        yield "nep_cv_detrended", found["cv"]
-    if plan.statistics.hurst:
-        yield "nep_hurst", stats.hurst_exponent(ds["nep"], min_years=plan.min_years)["hurst"]
-
-
-def _trends(plan: Plan, ds: xr.Dataset) -> Named:
+def _ranks(plan: Plan, ds: xr.Dataset) -> Named:
     wanted, series, least = plan.statistics, ds["nep"], plan.min_years
-    if "ols" in wanted.trend:
-        fit = stats.linear_trend(series, min_years=least)
-        yield "nep_slope", fit["slope"]
-        for part in ("intercept", "stderr", "pvalue", "lag1"):
-            yield f"nep_slope_{part}", fit[part]
     sen = None
     if "theil-sen" in wanted.trend:
         sen = stats.theil_sen(series, min_years=least)
         yield "nep_sen_slope", sen["slope"]
         yield "nep_sen_slope_lower", sen["lower"]
         yield "nep_sen_slope_upper", sen["upper"]
-    classed = tested_by(wanted)
+    # the classes of the trend take one variant, the plain one before others
+    classed = ("original",) if "original" in wanted.mann_kendall else wanted.mann_kendall[:1]
     for method in wanted.mann_kendall:
         test = stats.mann_kendall(series, method=method, min_years=least)
+        suffix = "" if method == "original" else f"_{method.replace('-', '_')}"
         yield "nep_mk_tau", test["tau"]
-        yield f"nep_mk{suffix_of(method)}_pvalue", test["pvalue"]
-        if sen is not None and method == classed:
+        yield f"nep_mk{suffix}_pvalue", test["pvalue"]
+        if sen is not None and wanted.trend_classes and method in classed:
             classes = stats.trend_classes(sen["slope"], test["pvalue"], levels=wanted.trend_classes)
             yield "trend_class", classes.assign_attrs(levels=list(wanted.trend_classes), test=method)
 
@@ -115,7 +99,8 @@ def _drivers(plan: Plan, ds: xr.Dataset) -> Named:
             title = f"{what} with {ds[driver].attrs['long_name']}"
             held = {"controls": ", ".join(d for d in plan.drivers if d != driver)} | how
             yield f"{name}_partial_{driver}", _told(one["r"], f"partial correlation of {title}", held)
-            yield f"{name}_partial_{driver}_pvalue", _told(one["pvalue"], "p-value of the partial correlation (t test)")
+            tested = f"p-value of the partial correlation of {title} (t test)"
+            yield f"{name}_partial_{driver}_pvalue", _told(one["pvalue"], tested)
             if asked.regression:
                 semi, beta = one["semi_partial"], one["coefficient"]
                 yield f"{name}_semi_partial_{driver}", _told(semi, f"semi-partial correlation of {title}", held)

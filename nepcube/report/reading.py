@@ -188,7 +188,7 @@ def _field(inputs: ReportInputs) -> Table | None:
     heads = [Cell(c, head=True) for c in ("Test", "Cells tested", "Hold", "Share", "Threshold of p")]
     out = [
         [
-            Cell(str(r["variable"]).replace("_", " "), head=True),
+            Cell(str(r["test"]), head=True),
             Cell(number(r["tests"], 0)),
             Cell(number(r["rejected"], 0)),
             Cell(percent(r["share"])),

@@ -3,12 +3,12 @@
 from nepcube.stats.breakpoint import breakpoint_trend, pettitt
 from nepcube.stats.causes import attribution, residual_trend
 from nepcube.stats.classes import classify, interval_labels, natural_breaks
+from nepcube.stats.contributions import dominant_driver, ridge_contributions
+from nepcube.stats.describing import describe
 from nepcube.stats.drivers import (
-    dominant_driver,
     multiple_regression,
     partial_correlation,
     partial_correlations,
-    ridge_contributions,
     semi_partial_correlation,
 )
 from nepcube.stats.field import FieldSignificance, false_discovery_rate, field_significance
@@ -40,6 +40,7 @@ __all__ = [
     "class_breaks",
     "classify",
     "coefficient_of_variation",
+    "describe",
     "dominant_driver",
     "equal_interval_breaks",
     "false_discovery_rate",

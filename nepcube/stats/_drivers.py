@@ -14,7 +14,7 @@ import numpy as np
 
 from nepcube.stats._kernels import partial_of
 from nepcube.stats._pvalues import CLOSED, incomplete_beta, student, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, cross_products, tiled
+from nepcube.stats._tiles import TILE, centred, cross_products, room, tiled
 
 #: of a series' variance, what the others must leave free for the cross-products to be exact enough
 CLEAR = 1e-3
@@ -148,11 +148,7 @@ def regress(
     m = total - 1
     size = series[0].shape[0]
     cells = series[0].shape[1]
-    d = np.empty((total + 1, size, TILE), np.float64)
-    good = np.empty((size, TILE), np.float64)
-    n = np.empty(TILE, np.float64)
-    wild = np.empty(TILE, np.float64)
-    mean = np.empty((total + 1, TILE), np.float64)
+    d, good, n, mean, wild = room(total + 1, size)
     before = np.zeros((total, TILE), np.float64)
     cross = np.zeros((total + 1, total + 1, TILE), np.float64)
     scale = np.empty((total, TILE), np.float64)
@@ -250,11 +246,7 @@ def orthogonalise(
     total = len(series)
     m = total - 1
     size = series[0].shape[0]
-    d = np.empty((total + 1, size, TILE), np.float64)
-    good = np.empty((size, TILE), np.float64)
-    n = np.empty(TILE, np.float64)
-    wild = np.empty(TILE, np.float64)
-    mean = np.empty((total + 1, TILE), np.float64)
+    d, good, n, mean, wild = room(total + 1, size)
     before = np.zeros((total, TILE), np.float64)
     cross = np.zeros((total + 1, total + 1, TILE), np.float64)
     held = m - 1 + (1 if detrend else 0)
@@ -301,11 +293,7 @@ def moments(series: Any, t: Any, least: float, count: Any, mean: Any, cross: Any
     total = len(series)
     size = series[0].shape[0]
     cells = series[0].shape[1]
-    d = np.empty((total + 1, size, TILE), np.float64)
-    good = np.empty((size, TILE), np.float64)
-    n = np.empty(TILE, np.float64)
-    wild = np.empty(TILE, np.float64)
-    means = np.empty((total + 1, TILE), np.float64)
+    d, good, n, means, wild = room(total + 1, size)
     products = np.zeros((total + 1, total + 1, TILE), np.float64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nepcube.stats._drivers import without_time
 from nepcube.stats._pvalues import t_pvalue
-from nepcube.stats._tiles import TILE, centred, cross_products, tiled
+from nepcube.stats._tiles import TILE, centred, cross_products, room, tiled
 
 #: penalties that generalised cross-validation looks at: ten a decade, then the best one's neighbourhood
 SMALLEST, LARGEST, STEPS = 1e-6, 1e3, 90
@@ -124,11 +124,7 @@ def ridge(
     m = total - 1
     size = series[0].shape[0]
     cells = series[0].shape[1]
-    d = np.empty((total + 1, size, TILE), np.float64)
-    good = np.empty((size, TILE), np.float64)
-    n = np.empty(TILE, np.float64)
-    wild = np.empty(TILE, np.float64)
-    mean = np.empty((total + 1, TILE), np.float64)
+    d, good, n, mean, wild = room(total + 1, size)
     before = np.zeros((total, TILE), np.float64)
     cross = np.zeros((total + 1, total + 1, TILE), np.float64)
     table = np.empty((m, m), np.float64)
@@ -314,11 +310,7 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
     """
     size = series[0].shape[0]
     cells = series[0].shape[1]
-    d = np.empty((3, size, TILE), np.float64)
-    good = np.empty((size, TILE), np.float64)
-    n = np.empty(TILE, np.float64)
-    wild = np.empty(TILE, np.float64)
-    mean = np.empty((3, TILE), np.float64)
+    d, good, n, mean, wild = room(3, size)
     signs = np.zeros(3, np.int64)
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)

@@ -22,6 +22,18 @@ def tiled(function: Any) -> Any:
 
 
 @tiled
+def room(series: int, size: int) -> Any:
+    """Give the arrays that `centred` fills: departures, good years, their number, means, and what is infinite."""
+    return (
+        np.empty((series, size, TILE), np.float64),
+        np.empty((size, TILE), np.float64),
+        np.empty(TILE, np.float64),
+        np.empty((series, TILE), np.float64),
+        np.empty(TILE, np.float64),
+    )
+
+
+@tiled
 def centred(
     series: Any, t: Any, timed: bool, first: int, width: int, d: Any, good: Any, n: Any, mean: Any, wild: Any
 ) -> None:

@@ -87,15 +87,16 @@ def breakpoint_trend(
     shared = int(model == "joined")
     _require_room(axis + origin, year, min_segment, shared)
     units, what = str(da.attrs.get("units", "1")), da.attrs.get("long_name", da.name or "series")
-    how = "given" if year is not None else "sought"
+    how = "sought" if year is None else "given"
+    when = "year sought" if year is None else str(int(year))
     outputs: dict[str, dict[str, Any]] = {
         "year": {"long_name": f"year in which the trend of {what} changes ({how})"},
-        "slope_before": {"long_name": f"linear trend of {what} before the break", "units": per_year(units)},
-        "slope_before_pvalue": {"long_name": "p-value of the slope before the break (t test)", "units": "1"},
-        "slope_after": {"long_name": f"linear trend of {what} after the break", "units": per_year(units)},
-        "slope_after_pvalue": {"long_name": "p-value of the slope after the break (t test)", "units": "1"},
+        "slope_before": {"long_name": f"linear trend of {what} before the break ({when})", "units": per_year(units)},
+        "slope_before_pvalue": {"long_name": f"p-value of the slope before the break (t test, {when})", "units": "1"},
+        "slope_after": {"long_name": f"linear trend of {what} after the break ({when})", "units": per_year(units)},
+        "slope_after_pvalue": {"long_name": f"p-value of the slope after the break (t test, {when})", "units": "1"},
         "f": {"long_name": "F of the break", "units": "1"},
-        "pvalue": {"long_name": f"p-value of the break (F, year {how})", "units": "1"},
+        "pvalue": {"long_name": f"p-value of the break (F test, {when})", "units": "1"},
         "n": count_attrs(),
     }
     outputs["year"] |= {"units": "1", "model": model, "min_segment": min_segment}

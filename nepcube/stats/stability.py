@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nepcube.errors import SpecError
 from nepcube.stats._apply import apply, count_attrs, least, year_index
-from nepcube.stats._blocks import apply_blocks
+from nepcube.stats.describing import mean_parts, require_ddof, tell, variation_part
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,31 +39,7 @@ def mean(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -
     xarray.Dataset
         `mean`, `sd` (standard deviation, ddof 0) and `n`.
     """
-    units = str(da.attrs.get("units", "1"))
-    what = da.attrs.get("long_name", da.name or "series")
-    outputs = {
-        "mean": {"long_name": f"mean {what}", "units": units},
-        "sd": {"long_name": f"standard deviation of {what}", "units": units},
-        "n": count_attrs(),
-    }
-    return apply_blocks(_moments(da, dim, min_years, 0), [da], dim, {n: ((), a) for n, a in outputs.items()}, {})
-
-
-def _moments(da: xr.DataArray, dim: str, min_years: int | None, ddof: int) -> Callable[[Any], Any]:
-    # mean, standard deviation (around a straight line where ddof is 2) and n of blocks of years by cells
-    t, need = year_index(da, dim), least(da, dim, min_years)
-
-    def kernel(series: Any) -> Any:
-        from nepcube.stats import _lines
-
-        found = np.empty((3, series[0].shape[1]))
-        if ddof == 2:
-            _lines.detrended(series, t, need, *found)
-        else:
-            _lines.moments(series, t, need, float(ddof), *found)
-        return tuple(found)
-
-    return kernel
+    return tell(da, dim, min_years, mean_parts(da), lined=False)
 
 
 def coefficient_of_variation(
@@ -112,32 +87,13 @@ def coefficient_of_variation(
     Zhang, Z. et al. 2023. Remote Sensing for Natural Resources 35(1), 231-242, eq. 4, whose print multiplies by the
     mean where division is meant.
     """
-    what = da.attrs.get("long_name", da.name or "series")
     if detrend:
         if ddof not in (None, 2):
             raise SpecError(f"ddof: {ddof} with detrend.", "Leave it out: a line takes 2 degrees of freedom.")
-        ddof = 2
-    elif ddof is None:
-        ddof = 0
-    elif ddof not in (0, 1):
-        raise SpecError(f"ddof: {ddof} is neither 0 nor 1.", "0 divides by n, 1 by n - 1.")
-    outputs = {
-        "cv": {
-            "long_name": f"coefficient of variation of {'detrended ' if detrend else ''}{what}",
-            "units": "1",
-            "ddof": ddof,
-            "min_mean": float(min_mean),
-        },
-        "n": count_attrs(),
-    }
-    moments = _moments(da, dim, min_years, ddof)
-
-    def kernel(series: Any) -> Any:
-        mean, sd, n = moments(series)
-        told = (np.abs(mean) >= min_mean) & (mean != 0.0)
-        return np.divide(sd, mean, out=np.full_like(mean, np.nan), where=told), n
-
-    return apply_blocks(kernel, [da], dim, {name: ((), attrs) for name, attrs in outputs.items()}, {})
+    elif ddof is not None:
+        require_ddof(ddof)
+    parts = {"cv": variation_part(da, 2 if detrend else ddof or 0, min_mean), "n": mean_parts(da)["n"]}
+    return tell(da, dim, min_years, parts, lined=detrend, few=2 if detrend else 1)
 
 
 def hurst_exponent(da: xr.DataArray, *, dim: str = "time", min_years: int | None = None) -> xr.Dataset:

@@ -12,8 +12,8 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.stats._apply import apply, count_attrs, least, per_year, year_index
-from nepcube.stats._blocks import apply_blocks
 from nepcube.stats.classes import NO_CLASS
+from nepcube.stats.describing import line_parts, tell
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,26 +59,7 @@ def linear_trend(da: xr.DataArray, *, dim: str = "time", min_years: int | None =
     ----------
     Wilks, D. S. 2011. Statistical Methods in the Atmospheric Sciences, 3rd ed., section 7.2.
     """
-    units = str(da.attrs.get("units", "1"))
-    what = da.attrs.get("long_name", da.name or "series")
-    outputs = {
-        "slope": {"long_name": f"linear trend of {what}", "units": per_year(units)},
-        "intercept": {"long_name": f"fitted {what} in the first year", "units": units},
-        "stderr": {"long_name": "standard error of the slope", "units": per_year(units)},
-        "pvalue": {"long_name": "p-value of the slope (t test)", "units": "1"},
-        "lag1": {"long_name": "lag-1 autocorrelation of the residuals", "units": "1"},
-        "n": count_attrs(),
-    }
-    t, need = year_index(da, dim), least(da, dim, min_years)
-
-    def kernel(series: Any) -> Any:
-        from nepcube.stats import _lines
-
-        found = np.empty((len(outputs), series[0].shape[1]), series[0].dtype)
-        _lines.line(series, t, need, *found)
-        return tuple(found)
-
-    return apply_blocks(kernel, [da], dim, {name: ((), attrs) for name, attrs in outputs.items()}, {})
+    return tell(da, dim, min_years, line_parts(da), lined=True, few=2)
 
 
 def theil_sen(

@@ -154,6 +154,8 @@ def test_field_significance_of_every_map_of_pvalues(asked):
     table = pd.read_csv(out / "tables" / "field_significance.csv").set_index("variable")
     tested = [n for n in maps.data_vars if n.endswith("_pvalue")]
     assert sorted(table.index) == sorted(n.removesuffix("_pvalue") for n in tested)
+    assert not table["test"][table["test"].duplicated()].tolist()
+    assert table.loc["nep_slope", "test"] == "slope (t test)"
     held = 0
     for name in tested:
         p = maps[name].values[maps.region.values > 0].astype(float)

@@ -221,9 +221,33 @@ def make_inputs(
                 part = float((area * (mask & (codes[name] == (255 if code < 0 else code)))).sum())
                 rows.append((region, name, code, word, part, np.nan if code < 0 else part / (with_code or np.nan)))
         coded[table] = pd.DataFrame(rows, columns=["region", "variable", "class", "label", "area_km2", "share"])
-    tests = [("nep_slope", "Benjamini-Hochberg", 0.05, 9000, 2100, 2100 / 9000, 0.0117, "six regions, 2001-2020")]
-    tests += [("nep_mk_3pw", "Benjamini-Hochberg", 0.05, 9000, 0, 0.0, np.nan, "six regions, 2001-2020")]
-    test_columns = ["variable", "method", "alpha", "tests", "rejected", "share", "threshold", "domain"]
+    tests = [
+        (
+            "nep_slope",
+            "slope (t test)",
+            "Benjamini-Hochberg",
+            0.05,
+            9000,
+            2100,
+            2100 / 9000,
+            0.0117,
+            "six regions, 2001-2020",
+        )
+    ]
+    tests += [
+        (
+            "nep_mk_3pw",
+            "Mann-Kendall test (3pw)",
+            "Benjamini-Hochberg",
+            0.05,
+            9000,
+            0,
+            0.0,
+            np.nan,
+            "six regions, 2001-2020",
+        )
+    ]
+    test_columns = ["variable", "test", "method", "alpha", "tests", "rejected", "share", "threshold", "domain"]
     class_columns = ["region", "variable", "class", "label", "lower", "upper", "area_km2", "share"]
     tables = {
         "series": pd.DataFrame(

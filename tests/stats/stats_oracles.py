@@ -443,6 +443,7 @@ ORACLES = {
     stats.theil_sen: (theilslopes,),
     stats.mann_kendall: (mann_kendall, mann_kendall_by_years),
     stats.mean: (numpy_mean,),
+    stats.describe: (numpy_mean, numpy_cv, linregress),
     stats.trend_classes: (classes_by_words,),
     stats.breakpoint_trend: (two_trends, break_by_trying_all, largest_f_of_noise),
     stats.pettitt: (pettitt_by_ranks,),

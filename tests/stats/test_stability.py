@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -290,3 +291,22 @@ def test_a_period_too_short_for_memory():
     with pytest.raises(SpecError) as caught:
         stats.hurst_exponent(cube(series(0, 1, 9)))
     assert str(caught.value) == "hurst: 9 year(s) tell nothing about memory.\nGive ten or more."
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("least", [1, 3, 20])
+def test_one_reading_gives_the_same_numbers_as_several(dtype, least):
+    y = cube(series(71, 300, 20, gaps=0.3).astype(dtype))
+    y[:, :3], y[:, 3], y[4, 4], y[1:, 5], y[2:, 6] = np.nan, 7.0, np.inf, np.nan, np.nan
+    found = stats.describe(y, ddof=1, min_mean=2.0, min_years=least)
+    fit, plain = stats.linear_trend(y, min_years=least), stats.mean(y, min_years=least)
+    want = {name: fit[name] for name in ("slope", "intercept", "stderr", "pvalue", "lag1")}
+    want |= {name: plain[name] for name in ("mean", "sd", "n")}
+    want["cv"] = stats.coefficient_of_variation(y, ddof=1, min_mean=2.0, min_years=least).cv
+    want["cv_detrended"] = stats.coefficient_of_variation(y, detrend=True, min_mean=2.0, min_years=least).cv
+    assert found.keys() == want.keys()
+    for name, values in want.items():
+        xr.testing.assert_identical(found[name], values.rename(name))
+    for ddof in (2, 3):
+        with pytest.raises(SpecError, match=rf"ddof: {ddof} is neither 0 nor 1\."):
+            stats.describe(y, ddof=ddof)
