@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nepcube.stats._pvalues import CLOSED, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, room, tiled
+from nepcube.stats._tiles import TILE, centred, room, sum_products, tiled
 
 #: of the squares of a series' values: what is left below is rounding
 DUST = 1e-24
@@ -25,15 +25,6 @@ _N, _MEAN, _SQUARES, _INTERCEPT, _SLOPE, _STDERR, _PVALUE, _LAG1, _RESIDUALS = r
 
 
 @tiled
-def _products(d: Any, a: int, b: int, width: int, out: Any) -> None:
-    for j in range(width):
-        out[j] = 0.0
-    for i in range(d.shape[1]):
-        for j in range(width):
-            out[j] += d[a, i, j] * d[b, i, j]
-
-
-@tiled
 def describe(series: Any, t: Any, least: float, out: Any) -> None:
     """Tell of each cell what `out`, (rows, cells), has rows for: `PLAIN` or `LINED`."""
     size, cells = series[0].shape
@@ -43,7 +34,7 @@ def describe(series: Any, t: Any, least: float, out: Any) -> None:
     for first in range(0, cells, TILE):
         width = min(TILE, cells - first)
         centred(series, t, lined, first, width, d, good, n, mean, wild)
-        _products(d, 0, 0, width, syy)
+        sum_products(d, 0, 0, width, syy)
         for j in range(width):
             usable = wild[j] == 0.0 and n[j] >= least and n[j] > 0.0
             out[_N, first + j] = n[j] if usable else 0.0
@@ -61,8 +52,8 @@ def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, width: int
     b, products, pairs = np.empty(TILE, np.float64), np.empty(TILE, np.float64), np.empty(TILE, np.float64)
     sine, rest, found = np.empty(TILE, np.float64), np.empty(TILE, np.float64), np.empty(TILE, np.float64)
     dof, work = np.empty(TILE, np.int64), np.empty((2, TILE), np.float64)
-    _products(d, 1, 1, width, sxx)
-    _products(d, 0, 1, width, sxy)
+    sum_products(d, 1, 1, width, sxx)
+    sum_products(d, 0, 1, width, sxy)
     for j in range(width):
         b[j] = sxy[j] / sxx[j]
         products[j] = 0.0
@@ -70,7 +61,7 @@ def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, width: int
     for i in range(size):
         for j in range(width):
             d[0, i, j] -= b[j] * d[1, i, j]
-    _products(d, 0, 0, width, rss)
+    sum_products(d, 0, 0, width, rss)
     for i in range(1, size):
         # only neighbours in time, so that a gap makes no false pair
         if t[i] - t[i - 1] == 1.0:

@@ -113,11 +113,25 @@ def _without_gaps(d: Any, m: int, total: int, width: int, good: Any, n: Any, mea
 @tiled
 def cross_products(d: Any, count: int, width: int, cross: Any) -> None:
     """Sum the products of the first `count` centred series, each with each."""
-    size = d.shape[1]
     for a in range(count):
         for b in range(a + 1):
-            for j in range(width):
-                cross[a, b, j] = 0.0
-            for i in range(size):
-                for j in range(width):
-                    cross[a, b, j] += d[a, i, j] * d[b, i, j]
+            sum_products(d, a, b, width, cross[a, b])
+
+
+@tiled
+def sum_products(d: Any, a: int, b: int, width: int, out: Any) -> None:
+    """Sum the products of two centred series over the years."""
+    size = d.shape[1]
+    for j in range(width):
+        out[j] = 0.0
+    whole = size - size % 4
+    # four years at a time, one after the other as ever, so that a sum is fetched and put back once for all four
+    for i in range(0, whole, 4):
+        for j in range(width):
+            total = out[j] + d[a, i, j] * d[b, i, j]
+            total += d[a, i + 1, j] * d[b, i + 1, j]
+            total += d[a, i + 2, j] * d[b, i + 2, j]
+            out[j] = total + d[a, i + 3, j] * d[b, i + 3, j]
+    for i in range(whole, size):
+        for j in range(width):
+            out[j] += d[a, i, j] * d[b, i, j]
