@@ -44,12 +44,24 @@ def centred(
     """
     m = len(series)
     size = series[0].shape[0]
+    fours = size - size % 4
     whole = True
     for v in range(m):
         a = series[v]
         for j in range(width):
             mean[v, j] = 0.0
-        for i in range(size):
+        for i in range(0, fours, 4):
+            for j in range(width):
+                x0 = np.float64(a[i, first + j])
+                x1 = np.float64(a[i + 1, first + j])
+                x2 = np.float64(a[i + 2, first + j])
+                x3 = np.float64(a[i + 3, first + j])
+                d[v, i, j] = x0
+                d[v, i + 1, j] = x1
+                d[v, i + 2, j] = x2
+                d[v, i + 3, j] = x3
+                mean[v, j] = mean[v, j] + x0 + x1 + x2 + x3
+        for i in range(fours, size):
             for j in range(width):
                 x = np.float64(a[i, first + j])
                 d[v, i, j] = x
