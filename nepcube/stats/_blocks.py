@@ -126,7 +126,7 @@ def apply_blocks(
         for strip in _strips(flat, count):
             found = kernel(tuple(_own(a[:, strip]) for a in flat))
             for out, values in zip(made, found, strict=True):
-                out[..., strip] = values
+                out[..., strip] = values[..., : strip.stop - strip.start]
         return tuple(
             np.moveaxis(out.reshape((*shape, *cells)), range(len(shape)), range(-len(shape), 0))
             if shape
@@ -168,7 +168,13 @@ def _strips(series: Sequence[NDArray[Any]], cells: int) -> list[slice]:
 
 
 def _own(part: NDArray[Any]) -> NDArray[Any]:
-    # read-only, as what comes from other processes is, so that one compiled kernel serves
-    out = np.array(part, order="C")
+    from nepcube.stats._tiles import TILE
+
+    # whole tiles, of which the last cell fills the rest; read-only, so that one compiled kernel serves
+    years, cells = part.shape
+    out = np.empty((years, -(-cells // TILE) * TILE), part.dtype)
+    out[:, :cells] = part
+    if cells:
+        out[:, cells:] = part[:, -1:]
     out.flags.writeable = False
     return out

@@ -14,93 +14,81 @@ import numpy as np
 
 from nepcube.stats._kernels import partial_of
 from nepcube.stats._pvalues import CLOSED, incomplete_beta, student, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, cross_products, room, tiled
+from nepcube.stats._tiles import TILE, centred, cross_products, part, room, sum_products, tiled
 
 #: of a series' variance, what the others must leave free for the cross-products to be exact enough
 CLEAR = 1e-3
 
 
-@tiled
-def without_time(d: Any, m: int, width: int, cross: Any, before: Any) -> None:
+@part
+def without_time(d: Any, m: int, cross: Any, before: Any) -> None:
     """Take the straight line over time from each centred series; twice, against rounding."""
     size = d.shape[1]
-    for j in range(width):
-        cross[m, m, j] = 0.0
-    for i in range(size):
-        for j in range(width):
-            cross[m, m, j] += d[m, i, j] * d[m, i, j]
+    sum_products(d[m], d[m], cross[m, m])
     for v in range(m):
-        for j in range(width):
-            before[v, j] = 0.0
-        for i in range(size):
-            for j in range(width):
-                before[v, j] += d[v, i, j] * d[v, i, j]
+        sum_products(d[v], d[v], before[v])
         for _ in range(2):
-            for j in range(width):
-                cross[m, v, j] = 0.0
-            for i in range(size):
-                for j in range(width):
-                    cross[m, v, j] += d[m, i, j] * d[v, i, j]
-            for j in range(width):
+            sum_products(d[m], d[v], cross[m, v])
+            for j in range(TILE):
                 cross[m, v, j] = cross[m, v, j] / cross[m, m, j] if cross[m, m, j] > 0.0 else 0.0
             for i in range(size):
-                for j in range(width):
+                for j in range(TILE):
                     d[v, i, j] -= cross[m, v, j] * d[m, i, j]
 
 
-@tiled
-def inverse_roots(cross: Any, m: int, width: int, scale: Any, root: Any, inverse: Any, clear: Any) -> None:
+@part
+def inverse_roots(cross: Any, m: int, scale: Any, root: Any, inverse: Any, clear: Any) -> None:
     """Invert the Cholesky factors of the correlations of m series, of some cells at once.
 
     `clear` becomes zero where the series are not clear of each other: the rest says nothing there.
     """
-    for j in range(width):
+    for j in range(TILE):
         clear[j] = 1.0
     for a in range(m):
-        for j in range(width):
+        for j in range(TILE):
             some = cross[a, a, j] > 0.0
             clear[j] = clear[j] if some else 0.0
             scale[a, j] = 1.0 / math.sqrt(cross[a, a, j]) if some else 0.0
     for a in range(m):
         for b in range(a):
-            for j in range(width):
+            for j in range(TILE):
                 root[a, b, j] = cross[a, b, j] * scale[a, j] * scale[b, j]
             for c in range(b):
-                for j in range(width):
+                for j in range(TILE):
                     root[a, b, j] -= root[a, c, j] * root[b, c, j]
-            for j in range(width):
+            for j in range(TILE):
                 root[a, b, j] *= inverse[b, b, j]
-        for j in range(width):
+        for j in range(TILE):
             root[a, a, j] = 1.0
         for c in range(a):
-            for j in range(width):
+            for j in range(TILE):
                 root[a, a, j] -= root[a, c, j] * root[a, c, j]
-        for j in range(width):
+        for j in range(TILE):
             some = root[a, a, j] >= CLEAR
             clear[j] = clear[j] if some else 0.0
             inverse[a, a, j] = 1.0 / math.sqrt(root[a, a, j]) if some else 0.0
         for b in range(a):
-            for j in range(width):
+            for j in range(TILE):
                 inverse[a, b, j] = 0.0
             for c in range(b, a):
-                for j in range(width):
+                for j in range(TILE):
                     inverse[a, b, j] += root[a, c, j] * inverse[c, b, j]
-            for j in range(width):
+            for j in range(TILE):
                 inverse[a, b, j] = -inverse[a, b, j] * inverse[a, a, j]
 
 
-@tiled
+@part
 def _freedom(
-    cross: Any, before: Any, mean: Any, n: Any, inverse: Any, total: int, width: int, eps: float, free: Any, clear: Any
+    cross: Any, before: Any, mean: Any, n: Any, inverse: Any, total: int, eps: float, free: Any, clear: Any
 ) -> None:
     # how much of each series the others leave free, inverted; by the rules of `partial_of`, with room to spare
     for v in range(total):
-        for j in range(width):
+        for j in range(TILE):
             free[v, j] = 0.0
         for a in range(v, total):
-            for j in range(width):
+            for j in range(TILE):
                 free[v, j] += inverse[a, v, j] * inverse[a, v, j]
-        for j in range(width):
+        for j in range(TILE):
             largest = abs(mean[v, j]) + math.sqrt(max(cross[v, v, j], before[v, j]))
             left = cross[v, v, j] / free[v, j]
             if (
@@ -112,7 +100,7 @@ def _freedom(
                 clear[j] = 0.0
 
 
-@tiled
+@part
 def correlation_pvalue(r: float, rest: float, dof: int) -> float:
     """Two-sided p-value of a correlation; `rest` is 1 - r^2."""
     if not rest > 0.0:
@@ -120,6 +108,11 @@ def correlation_pvalue(r: float, rest: float, dof: int) -> float:
     if dof <= CLOSED:
         return student(abs(r), rest, dof)
     return t_pvalue(abs(r) * math.sqrt(dof / rest), float(dof))
+
+
+def is_long(series: Any, detrend: bool) -> bool:
+    """Tell whether p-values have more degrees of freedom than the closed form is for."""
+    return bool(series[0].shape[0] - len(series) - int(detrend) > CLOSED)
 
 
 @tiled
@@ -130,19 +123,19 @@ def regress(
     least: float,
     eps: float,
     wanted: int,
-    full: bool,
     r: Any,
     p: Any,
-    semi: Any,
-    beta: Any,
-    fit: Any,
     count: Any,
     hard: Any,
+    more: Any,
+    long: Any,
 ) -> None:
     """Relate the last of the series to each other one, the rest held fixed.
 
-    r, p, semi and beta are (wanted, cells), of the first series; fit is (3, cells): multiple R2, its adjusted value and
-    its p-value. `hard` are the cells that are not clear from cross-products: `orthogonalise` does them.
+    r and p are (wanted, cells), of the first series. `more` is None, or semi-partial correlations and standardised
+    coefficients in the same form, and (3, cells) of multiple R2, its adjusted value and its p-value; `long` is None, or
+    True for series of more than `CLOSED` degrees of freedom. What None says is not compiled. `hard` are the cells that
+    are not clear from cross-products: `orthogonalise` does them.
     """
     total = len(series)
     m = total - 1
@@ -165,60 +158,58 @@ def regress(
     work = np.empty((2, TILE), np.float64)
     held = m - 1 + (1 if detrend else 0)
     for first in range(0, cells, TILE):
-        width = min(TILE, cells - first)
-        centred(series, t, detrend, first, width, d, good, n, mean, wild)
+        centred(series, t, detrend, first, d, good, n, mean, wild)
         if detrend:
-            without_time(d, total, width, cross, before)
-        cross_products(d, total, width, cross)
-        inverse_roots(cross, total, width, scale, root, inverse, clear)
-        _freedom(cross, before, mean, n, inverse, total, width, eps, free, clear)
-        for j in range(width):
+            without_time(d, total, cross, before)
+        cross_products(d, total, cross)
+        inverse_roots(cross, total, scale, root, inverse, clear)
+        _freedom(cross, before, mean, n, inverse, total, eps, free, clear)
+        for j in range(TILE):
             at = first + j
             usable = wild[j] == 0.0 and n[j] >= least and n[j] >= 1.0
             count[at] = n[j] if usable else 0.0
             dof[j] = int(n[j]) - 2 - held if usable else 0
-            if full:
+            if more is not None:
                 for v in range(wanted):
-                    semi[v, at] = np.nan
-                    beta[v, at] = np.nan
+                    more[0][v, at] = np.nan
+                    more[1][v, at] = np.nan
                 for k in range(3):
-                    fit[k, at] = np.nan
+                    more[2][k, at] = np.nan
         for v in range(wanted):
-            for j in range(width):
+            for j in range(TILE):
                 among[j] = 0.0
             for a in range(v, m):
-                for j in range(width):
+                for j in range(TILE):
                     among[j] += inverse[a, v, j] * inverse[a, v, j]
-            for j in range(width):
+            for j in range(TILE):
                 value[j] = -inverse[m, v, j] / math.sqrt(free[v, j])
                 rest[j] = among[j] / free[v, j]
-            for j in range(width):
+            for j in range(TILE):
                 plain = dof[j] >= 1 and clear[j] > 0.0
                 sine[j] = abs(value[j]) if plain else -1.0
                 r[v, first + j] = value[j] if plain else np.nan
-            if held + 2 + CLOSED >= size:
-                students(sine, rest, dof, width, work[0], work[1], found)
+            if long is None:
+                students(sine, rest, dof, TILE, work[0], work[1], found)
             else:
-                # long series are few, and done one by one
-                for j in range(width):
+                for j in range(TILE):
                     found[j] = correlation_pvalue(value[j], rest[j], dof[j]) if sine[j] >= 0.0 else np.nan
-            for j in range(width):
+            for j in range(TILE):
                 p[v, first + j] = found[j]
-            if full:
-                for j in range(width):
+            if more is not None:
+                for j in range(TILE):
                     if sine[j] >= 0.0:
                         # the standardised coefficient, and what the others leave of x
                         b = -inverse[m, v, j] / inverse[m, m, j]
-                        beta[v, first + j] = b
-                        semi[v, first + j] = b / math.sqrt(among[j])
-        for j in range(width):
+                        more[1][v, first + j] = b
+                        more[0][v, first + j] = b / math.sqrt(among[j])
+        for j in range(TILE):
             at = first + j
             hard[at] = dof[j] >= 1 and clear[j] == 0.0
-            if full and dof[j] >= 1 and not hard[at]:
-                _fitted(1.0 / (inverse[m, m, j] * inverse[m, m, j]), dof[j], m, at, fit)
+            if more is not None and dof[j] >= 1 and not hard[at]:
+                _fitted(1.0 / (inverse[m, m, j] * inverse[m, m, j]), dof[j], m, at, more[2])
 
 
-@tiled
+@part
 def _fitted(unexplained: float, dof: int, m: int, at: int, fit: Any) -> None:
     fit[0, at] = 1.0 - unexplained
     fit[1, at] = 1.0 - unexplained * (dof + m) / dof
@@ -234,13 +225,10 @@ def orthogonalise(
     least: float,
     eps: float,
     wanted: int,
-    full: bool,
     hard: Any,
     r: Any,
     p: Any,
-    semi: Any,
-    beta: Any,
-    fit: Any,
+    more: Any,
 ) -> None:
     """Do what `regress` does for the cells that it found hard, from the series themselves."""
     total = len(series)
@@ -253,12 +241,16 @@ def orthogonalise(
     controls = np.empty((held, size), np.float64)
     x = np.empty(size, np.float64)
     y = np.empty(size, np.float64)
+    summed = -1
     for at in hard:
-        if full:
-            centred(series, t, detrend, at, 1, d, good, n, mean, wild)
+        first = at // TILE * TILE
+        j = at - first
+        if more is not None and first != summed:
+            centred(series, t, detrend, first, d, good, n, mean, wild)
             if detrend:
-                without_time(d, total, 1, cross, before)
-            cross_products(d, total, 1, cross)
+                without_time(d, total, cross, before)
+            cross_products(d, total, cross)
+            summed = first
         unexplained = np.nan
         dof = 1
         for v in range(wanted):
@@ -276,15 +268,15 @@ def orthogonalise(
             r[v, at] = value
             p[v, at] = pvalue
             dof = int(used) - 2 - held
-            if full:
-                syy = cross[m, m, 0]
-                semi[v, at] = value * math.sqrt(left_y / syy)
-                beta[v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v, 0] / syy)
+            if more is not None:
+                syy = cross[m, m, j]
+                more[0][v, at] = value * math.sqrt(left_y / syy)
+                more[1][v, at] = value * math.sqrt(left_y / left_x) * math.sqrt(cross[v, v, j] / syy)
                 # of a driver beside which another explains everything there is nothing to say
                 if not np.isnan(value):
                     unexplained = left_y * (1.0 - value * value) / syy
-        if full:
-            _fitted(unexplained, dof, m, at, fit)
+        if more is not None:
+            _fitted(unexplained, dof, m, at, more[2])
 
 
 @tiled
@@ -296,10 +288,9 @@ def moments(series: Any, t: Any, least: float, count: Any, mean: Any, cross: Any
     d, good, n, means, wild = room(total + 1, size)
     products = np.zeros((total + 1, total + 1, TILE), np.float64)
     for first in range(0, cells, TILE):
-        width = min(TILE, cells - first)
-        centred(series, t, True, first, width, d, good, n, means, wild)
-        cross_products(d, total + 1, width, products)
-        for j in range(width):
+        centred(series, t, True, first, d, good, n, means, wild)
+        cross_products(d, total + 1, products)
+        for j in range(TILE):
             at = first + j
             usable = wild[j] == 0.0 and n[j] >= least and n[j] > 0.0
             count[at] = n[j] if usable else 0.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nepcube.stats._pvalues import CLOSED, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, room, sum_products, tiled
+from nepcube.stats._tiles import TILE, centred, part, room, sum_products, tiled
 
 #: of the squares of a series' values: what is left below is rounding
 DUST = 1e-24
@@ -32,44 +32,43 @@ def describe(series: Any, t: Any, least: float, out: Any) -> None:
     d, good, n, mean, wild = room(2, size)
     syy = np.empty(TILE, np.float64)
     for first in range(0, cells, TILE):
-        width = min(TILE, cells - first)
-        centred(series, t, lined, first, width, d, good, n, mean, wild)
-        sum_products(d, 0, 0, width, syy)
-        for j in range(width):
+        centred(series, t, lined, first, d, good, n, mean, wild)
+        sum_products(d[0], d[0], syy)
+        for j in range(TILE):
             usable = wild[j] == 0.0 and n[j] >= least and n[j] > 0.0
             out[_N, first + j] = n[j] if usable else 0.0
             out[_MEAN, first + j] = mean[0, j] if usable else np.nan
             out[_SQUARES, first + j] = syy[j] if usable else np.nan
         if lined:
-            _line(d, good, t, mean, syy, first, width, out)
+            _line(d, good, t, mean, syy, first, out)
 
 
-@tiled
-def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, width: int, out: Any) -> None:
+@part
+def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, out: Any) -> None:
     # ordinary least squares on t; spoils d
     size = d.shape[1]
     sxx, sxy, rss = np.empty(TILE, np.float64), np.empty(TILE, np.float64), np.empty(TILE, np.float64)
     b, products, pairs = np.empty(TILE, np.float64), np.empty(TILE, np.float64), np.empty(TILE, np.float64)
     sine, rest, found = np.empty(TILE, np.float64), np.empty(TILE, np.float64), np.empty(TILE, np.float64)
     dof, work = np.empty(TILE, np.int64), np.empty((2, TILE), np.float64)
-    sum_products(d, 1, 1, width, sxx)
-    sum_products(d, 0, 1, width, sxy)
-    for j in range(width):
+    sum_products(d[1], d[1], sxx)
+    sum_products(d[0], d[1], sxy)
+    for j in range(TILE):
         b[j] = sxy[j] / sxx[j]
         products[j] = 0.0
         pairs[j] = 0.0
     for i in range(size):
-        for j in range(width):
+        for j in range(TILE):
             d[0, i, j] -= b[j] * d[1, i, j]
-    sum_products(d, 0, 0, width, rss)
+    sum_products(d[0], d[0], rss)
     for i in range(1, size):
         # only neighbours in time, so that a gap makes no false pair
         if t[i] - t[i - 1] == 1.0:
-            for j in range(width):
+            for j in range(TILE):
                 both = good[i, j] * good[i - 1, j]
                 products[j] += both * d[0, i, j] * d[0, i - 1, j]
                 pairs[j] += both
-    for j in range(width):
+    for j in range(TILE):
         at = first + j
         for row in range(_INTERCEPT, out.shape[0]):
             out[row, at] = np.nan
@@ -103,7 +102,7 @@ def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, width: int
                 rest[j] = dof[j] / scored
         else:
             out[_PVALUE, at] = 0.0
-    students(sine, rest, dof, width, work[0], work[1], found)
-    for j in range(width):
+    students(sine, rest, dof, TILE, work[0], work[1], found)
+    for j in range(TILE):
         if sine[j] >= 0.0:
             out[_PVALUE, first + j] = found[j]

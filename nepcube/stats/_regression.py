@@ -133,12 +133,11 @@ def ridge(
     turned = np.empty(m, np.float64)
     used = 2.0 if detrend else 1.0
     for first in range(0, cells, TILE):
-        width = min(TILE, cells - first)
-        centred(series, t, True, first, width, d, good, n, mean, wild)
+        centred(series, t, True, first, d, good, n, mean, wild)
         if detrend:
-            without_time(d, total, width, cross, before)
-        cross_products(d, total, width, cross)
-        for j in range(width):
+            without_time(d, total, cross, before)
+        cross_products(d, total, cross)
+        for j in range(TILE):
             at = first + j
             for v in range(m):
                 beta[v, at] = np.nan
@@ -313,9 +312,8 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
     d, good, n, mean, wild = room(3, size)
     signs = np.zeros(3, np.int64)
     for first in range(0, cells, TILE):
-        width = min(TILE, cells - first)
-        centred(series, t, True, first, width, d, good, n, mean, wild)
-        for j in range(width):
+        centred(series, t, True, first, d, good, n, mean, wild)
+        for j in range(TILE):
             at = first + j
             for v in range(3):
                 slopes[v, at] = np.nan

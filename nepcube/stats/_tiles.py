@@ -1,7 +1,7 @@
 """Cells a few at a time, so that what is summed over the years stays in the cache and is done for several at once.
 
-numpy and numba only. Each cell is summed in float64, in the order of the years: its numbers do not depend on its
-neighbours.
+numpy and numba only. Blocks have whole tiles of cells (`_blocks` sees to it). Each cell is summed in float64, in the
+order of the years: its numbers do not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ def tiled(function: Any) -> Any:
     return compiled(function, error_model="numpy")
 
 
-@tiled
+def part(function: Any) -> Any:
+    """Compile a part of a kernel, which only other kernels call: without the way in from Python, in less time."""
+    return compiled(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@part
 def room(series: int, size: int) -> Any:
     """Give the arrays that `centred` fills: departures, good years, their number, means, and what is infinite."""
     return (
@@ -33,11 +38,9 @@ def room(series: int, size: int) -> Any:
     )
 
 
-@tiled
-def centred(
-    series: Any, t: Any, timed: bool, first: int, width: int, d: Any, good: Any, n: Any, mean: Any, wild: Any
-) -> None:
-    """Take the mean over the complete years from each series of `width` cells.
+@part
+def centred(series: Any, t: Any, timed: bool, first: int, d: Any, good: Any, n: Any, mean: Any, wild: Any) -> None:
+    """Take the mean over the complete years from each series of a tile of cells.
 
     d is (series, years, TILE), with time as the last of the series where it is `timed`. A year that lacks any series is
     zero in all, and in `good`.
@@ -48,10 +51,10 @@ def centred(
     whole = True
     for v in range(m):
         a = series[v]
-        for j in range(width):
+        for j in range(TILE):
             mean[v, j] = 0.0
         for i in range(0, fours, 4):
-            for j in range(width):
+            for j in range(TILE):
                 x0 = np.float64(a[i, first + j])
                 x1 = np.float64(a[i + 1, first + j])
                 x2 = np.float64(a[i + 2, first + j])
@@ -62,88 +65,88 @@ def centred(
                 d[v, i + 3, j] = x3
                 mean[v, j] = mean[v, j] + x0 + x1 + x2 + x3
         for i in range(fours, size):
-            for j in range(width):
+            for j in range(TILE):
                 x = np.float64(a[i, first + j])
                 d[v, i, j] = x
                 mean[v, j] += x
-        for j in range(width):
+        for j in range(TILE):
             # a sum is finite where all is
             whole = whole and mean[v, j] - mean[v, j] == 0.0
     if timed:
-        for j in range(width):
+        for j in range(TILE):
             mean[m, j] = 0.0
         for i in range(size):
-            for j in range(width):
+            for j in range(TILE):
                 d[m, i, j] = t[i]
                 mean[m, j] += t[i]
-    for j in range(width):
+    for j in range(TILE):
         n[j] = size
         wild[j] = 0.0
     for i in range(size):
-        for j in range(width):
+        for j in range(TILE):
             good[i, j] = 1.0
     total = m + 1 if timed else m
     if not whole:
-        _without_gaps(d, m, total, width, good, n, mean, wild)
+        _without_gaps(d, m, total, good, n, mean, wild)
         return
     for v in range(total):
-        for j in range(width):
+        for j in range(TILE):
             mean[v, j] /= n[j]
         for i in range(size):
-            for j in range(width):
+            for j in range(TILE):
                 d[v, i, j] -= mean[v, j]
 
 
-@tiled
-def _without_gaps(d: Any, m: int, total: int, width: int, good: Any, n: Any, mean: Any, wild: Any) -> None:
+@part
+def _without_gaps(d: Any, m: int, total: int, good: Any, n: Any, mean: Any, wild: Any) -> None:
     size = d.shape[1]
     for v in range(m):
         for i in range(size):
-            for j in range(width):
+            for j in range(TILE):
                 x = d[v, i, j]
                 # the difference is NaN for what is not finite
                 good[i, j] = good[i, j] if x - x == 0.0 else 0.0
                 wild[j] = 1.0 if abs(x) == np.inf else wild[j]
-    for j in range(width):
+    for j in range(TILE):
         n[j] = 0.0
     for i in range(size):
-        for j in range(width):
+        for j in range(TILE):
             n[j] += good[i, j]
     for v in range(total):
-        for j in range(width):
+        for j in range(TILE):
             mean[v, j] = 0.0
         for i in range(size):
-            for j in range(width):
+            for j in range(TILE):
                 mean[v, j] += d[v, i, j] if good[i, j] > 0.0 else 0.0
-        for j in range(width):
+        for j in range(TILE):
             mean[v, j] /= n[j]
         for i in range(size):
-            for j in range(width):
+            for j in range(TILE):
                 d[v, i, j] = d[v, i, j] - mean[v, j] if good[i, j] > 0.0 else 0.0
 
 
-@tiled
-def cross_products(d: Any, count: int, width: int, cross: Any) -> None:
+@part
+def cross_products(d: Any, count: int, cross: Any) -> None:
     """Sum the products of the first `count` centred series, each with each."""
     for a in range(count):
         for b in range(a + 1):
-            sum_products(d, a, b, width, cross[a, b])
+            sum_products(d[a], d[b], cross[a, b])
 
 
-@tiled
-def sum_products(d: Any, a: int, b: int, width: int, out: Any) -> None:
+@part
+def sum_products(x: Any, y: Any, out: Any) -> None:
     """Sum the products of two centred series over the years."""
-    size = d.shape[1]
-    for j in range(width):
+    size = x.shape[0]
+    for j in range(TILE):
         out[j] = 0.0
     whole = size - size % 4
     # four years at a time, one after the other as ever, so that a sum is fetched and put back once for all four
     for i in range(0, whole, 4):
-        for j in range(width):
-            total = out[j] + d[a, i, j] * d[b, i, j]
-            total += d[a, i + 1, j] * d[b, i + 1, j]
-            total += d[a, i + 2, j] * d[b, i + 2, j]
-            out[j] = total + d[a, i + 3, j] * d[b, i + 3, j]
+        for j in range(TILE):
+            total = out[j] + x[i, j] * y[i, j]
+            total += x[i + 1, j] * y[i + 1, j]
+            total += x[i + 2, j] * y[i + 2, j]
+            out[j] = total + x[i + 3, j] * y[i + 3, j]
     for i in range(whole, size):
-        for j in range(width):
-            out[j] += d[a, i, j] * d[b, i, j]
+        for j in range(TILE):
+            out[j] += x[i, j] * y[i, j]

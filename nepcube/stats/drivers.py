@@ -212,16 +212,14 @@ def _regression(mine: xr.DataArray, dim: str, min_years: int | None, detrend: bo
 
         cells, kind = series[0].shape[1], series[0].dtype
         r, p = np.empty((wanted, cells), kind), np.empty((wanted, cells), kind)
-        more = wanted if full else 0
-        semi, beta = np.empty((more, cells), kind), np.empty((more, cells), kind)
-        fit, n = np.empty((3 if full else 0, cells), kind), np.empty(cells, kind)
-        eps = float(np.finfo(kind).eps)
-        hard = np.empty(cells, np.bool_)
-        _drivers.regress(series, t, detrend, need, eps, wanted, full, r, p, semi, beta, fit, n, hard)
+        n, hard, eps = np.empty(cells, kind), np.empty(cells, np.bool_), float(np.finfo(kind).eps)
+        more = tuple(np.empty((rows, cells), kind) for rows in (wanted, wanted, 3)) if full else None
+        long = True if _drivers.is_long(series, detrend) else None
+        _drivers.regress(series, t, detrend, need, eps, wanted, r, p, n, hard, more, long)
         if hard.any():
             which = np.flatnonzero(hard)
-            _drivers.orthogonalise(series, t, detrend, need, eps, wanted, full, which, r, p, semi, beta, fit)
-        return (r, p, n, semi, beta, *fit)
+            _drivers.orthogonalise(series, t, detrend, need, eps, wanted, which, r, p, more)
+        return (r, p, n) if more is None else (r, p, n, *more[:2], *more[2])
 
     return kernel
 
@@ -244,8 +242,8 @@ def _one(
     kernel = _regression(mine, dim, min_years, detrend, 1, semi)
 
     def first(series: Any) -> tuple[Any, ...]:
-        r, p, n, partial, *_ = kernel(series)
-        return (partial[0] if semi else r[0]), p[0], n
+        r, p, n, *more = kernel(series)
+        return (more[0][0] if semi else r[0]), p[0], n
 
     outputs: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "r": ((), {"long_name": f"{kind} of {of}", "units": "1", **attrs}),
