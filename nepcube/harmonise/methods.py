@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -30,8 +32,95 @@ _NONE = range(0)
 
 
 def window_data(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Any:
+    """Give a variable in a window of the target, lazy where it is."""
+    return _joined(window_pieces(var, source, grid, window, how), lambda piece: piece.sampled())
+
+
+def window_pieces(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Pieces:
+    """Give what a window of the target needs of a variable, not yet read: one piece, or two halves of the window."""
     ydim, xdim = spatial_dims(var)
     return _parts(var.transpose(..., ydim, xdim), source, grid, window, how)
+
+
+def sample_pieces(pieces: Pieces, read: Iterator[NDArray[Any]]) -> NDArray[Any]:
+    """Bring what was read, in the order of `to_read`, to the window."""
+    found: NDArray[Any] = _joined(pieces, lambda piece: piece.sample(next(read)))
+    return found
+
+
+def to_read(pieces: Pieces) -> list[Any]:
+    """Give the parts of the source, lazy or not, in the order of `sample_pieces`."""
+    if isinstance(pieces, Split):
+        return [a for half in pieces.halves for a in to_read(half)]
+    # of nothing, nothing is read
+    return [np.empty(pieces.data.shape, pieces.data.dtype) if pieces.empty else pieces.data]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the source, and the part of the target that is made of it alone."""
+
+    data: Any
+    source: Lattice
+    grid: GeoBox
+    window: Window
+    how: Method
+    rows: range
+    columns: range
+    empty: bool
+
+    def sample(self, values: NDArray[Any]) -> NDArray[Any]:
+        if self.empty:
+            return np.full((*values.shape[:-2], *self.window.shape), self.how.fill, self.how.dtype)
+        return _sample(values, self.source, self.grid, self.window, self.how, self.rows, self.columns)
+
+    def sampled(self) -> Any:
+        piece = self.data
+        if isinstance(piece, np.ndarray):
+            return self.sample(piece)
+        import dask.array as da
+
+        if self.empty:
+            shape = (*piece.shape[:-2], *self.window.shape)
+            return da.full(shape, self.how.fill, dtype=self.how.dtype, chunks=(*piece.chunks[:-2], *self.window.shape))
+        # the way is named, since dask imports `distributed` to choose one, and might choose that of a cluster
+        piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1}, method="tasks")
+        return da.map_blocks(
+            _sample,
+            piece,
+            self.source,
+            self.grid,
+            self.window,
+            self.how,
+            self.rows,
+            self.columns,
+            name=f"sampled-{uuid4().hex}",
+            dtype=self.how.dtype,
+            chunks=(*piece.chunks[:-2], (self.window.shape[0],), (self.window.shape[1],)),
+            meta=np.empty((0,) * piece.ndim, self.how.dtype),
+        )
+
+
+@dataclass(frozen=True)
+class Split:
+    """The halves of a window that is too large for one piece."""
+
+    halves: tuple[Pieces, Pieces]
+    axis: int
+
+
+Pieces = Piece | Split
+
+
+def _joined(pieces: Pieces, make: Callable[[Piece], Any]) -> Any:
+    if isinstance(pieces, Piece):
+        return make(pieces)
+    parts = [_joined(half, make) for half in pieces.halves]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts, axis=pieces.axis)
+    import dask.array as da
+
+    return da.concatenate(parts, axis=pieces.axis)
 
 
 @dataclass(frozen=True)
@@ -67,7 +156,7 @@ class Method:
             )
 
 
-def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Any:
+def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Pieces:
     # the parts of a large window are made one by one: no cell knows which part it is in
     rows, columns = _reach(source, grid, window, how)
     many = len(rows) * len(columns) > (_CENTRES if how.method == "average" else _SOURCE_CELLS)
@@ -76,13 +165,8 @@ def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how
     if not many or window.shape == (1, 1):
         return _part(var, source, grid, window, how, rows, columns)
     tall = window.shape[0] >= window.shape[1]
-    parts = [_parts(var, source, grid, half, how) for half in _halves(window, tall)]
-    axis = -2 if tall else -1
-    if var.chunks is None:
-        return np.concatenate(parts, axis=axis)
-    import dask.array as da
-
-    return da.concatenate(parts, axis=axis)
+    first, second = (_parts(var, source, grid, half, how) for half in _halves(window, tall))
+    return Split((first, second), -2 if tall else -1)
 
 
 def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
@@ -108,33 +192,12 @@ def _reach(source: Lattice, grid: GeoBox, window: Window, how: Method) -> tuple[
 
 def _part(
     var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method, rows: range, columns: range
-) -> Any:
+) -> Piece:
     needed = within(source, rows, columns)
-    if needed is None:
-        some = var.variable[how.lead]
-        lead = some.shape[:-2]
-        if some.chunks is None:
-            return np.full((*lead, *window.shape), how.fill, how.dtype)
-        import dask.array as da
-
-        return da.full((*lead, *window.shape), how.fill, dtype=how.dtype, chunks=(*some.chunks[:-2], *window.shape))
+    y, x = needed if needed is not None else (slice(0, 0), slice(0, 0))
     # all at once: a file that is indexed lazily gives no more than the piece
-    piece = var.variable[(*how.lead, ..., needed[0], needed[1])].data
-    arguments = (source, grid, window, how, rows, columns)
-    if var.chunks is None:
-        return _sample(piece, *arguments)
-    import dask.array as da
-
-    # the way is named, since dask imports `distributed` to choose one, and might choose that of a cluster
-    piece = piece.rechunk({piece.ndim - 2: -1, piece.ndim - 1: -1}, method="tasks")
-    return da.map_blocks(
-        _sample,
-        piece,
-        *arguments,
-        dtype=how.dtype,
-        chunks=(*piece.chunks[:-2], (window.shape[0],), (window.shape[1],)),
-        meta=np.empty((0,) * piece.ndim, how.dtype),
-    )
+    piece = var.variable[(*how.lead, ..., y, x)].data
+    return Piece(piece, source, grid, window, how, rows, columns, needed is None)
 
 
 def _sample(

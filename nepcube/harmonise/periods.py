@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -290,13 +291,14 @@ def _amount_unit(unit: str, aggregation: str, frequency: str, name: str) -> tupl
 
 def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> tuple[Any, Any]:
     # the value of an interval, and how many increments were clipped (whole numbers, so that any order gives their sum)
+    state: Any = None
     if isinstance(data, np.ndarray):
-        state = np.zeros((3, *data.shape[1:]))
-        state = _step(state, data[interval.steps], interval.factors, interval.weights, clip)
+        state = _step(None, data[interval.steps], interval.factors, interval.weights, clip)
         return _finish(state, interval.length, **options), state[2].sum()
     import dask.array as da
 
-    state = da.zeros((3, *data.shape[1:]), chunks=(3, *data.chunks[1:]), dtype=np.float64)
+    # a year of days has hundreds of these graphs: names that are made up cost less than names that are worked out
+    unique = f"{interval.stamp}-{uuid4().hex}"
     bounds = np.cumsum([0, *data.chunks[0]])
     # one chunk of time after the other, so that a year of hours is never in memory at once
     for a, b in itertools.pairwise(bounds):
@@ -310,7 +312,7 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
             _step,
             "syx",
             state,
-            "syx",
+            None if state is None else "syx",
             piece,
             "tyx",
             interval.factors[inside],
@@ -321,18 +323,29 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
             None,
             dtype=np.float64,
             concatenate=True,
+            new_axes={"s": 3} if state is None else None,
             meta=np.empty((0, 0, 0)),
+            name=f"accumulated-{a}-{unique}",
         )
+    if state is None:
+        state = da.zeros((3, *data.shape[1:]), chunks=(3, *data.chunks[1:]), dtype=np.float64)
     value = da.map_blocks(
-        _finish, state, interval.length, drop_axis=0, dtype=np.float64, meta=np.empty((0, 0)), **options
+        _finish,
+        state,
+        interval.length,
+        drop_axis=0,
+        dtype=np.float64,
+        meta=np.empty((0, 0)),
+        name=f"interval-{unique}",
+        **options,
     )
-    return value, state[2].sum()
+    return value, state[2].sum() if clip else None
 
 
 def _step(state: Any, values: Any, factors: Any, weights: Any, clip: bool) -> Any:
     from nepcube.harmonise import _kernels
 
-    out = np.array(state, dtype=np.float64, copy=True)
+    out = np.zeros((3, *values.shape[1:])) if state is None else np.array(state, dtype=np.float64, copy=True)
     _kernels.accumulate(out, np.ascontiguousarray(values), factors, weights, clip)
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,23 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import GridError
 from nepcube.grid import Window, dims, spatial_coords, windows
-from nepcube.harmonise.methods import AVERAGES, ENGINES, METHODS, Method, window_data
+from nepcube.harmonise.methods import (
+    AVERAGES,
+    ENGINES,
+    METHODS,
+    Method,
+    Pieces,
+    sample_pieces,
+    to_read,
+    window_data,
+    window_pieces,
+)
 from nepcube.harmonise.positions import Lattice, spatial_dims
 from nepcube.places import Place, place_of
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
 
@@ -127,6 +138,45 @@ def regrid_window(
         coords = _coords_of(var if step is None else var[steps])
         out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=coords, attrs=var.attrs)
     return _dress(out, ds, grid, window)
+
+
+@dataclass(frozen=True)
+class Later:
+    """What one window of the grid needs of a dataset, not yet read, and the way there: light to make and to send."""
+
+    pieces: dict[str, Pieces]
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Read the pieces, all variables side by side in one thread, and bring them to the window."""
+        import dask
+        from dask.local import get_sync
+
+        needed = {name: to_read(pieces) for name, pieces in self.pieces.items()}
+        read = iter(dask.compute(*(a for arrays in needed.values() for a in arrays), scheduler=get_sync))
+        return {name: sample_pieces(pieces, read) for name, pieces in self.pieces.items()}
+
+
+def regrid_later(
+    ds: xr.Dataset,
+    grid: GeoBox,
+    window: Window,
+    method: str = "nearest",
+    *,
+    min_fraction: float = 0.5,
+    engine: str = "nepcube",
+    step: int | None = None,
+) -> Later:
+    """Prepare what `regrid_window` gives, without a graph of it: the values are the same."""
+    _require_known(method, engine, min_fraction)
+    source = Lattice.of(ds)
+    steps = slice(None) if step is None else slice(step, step + 1)
+    pieces = {}
+    for name, var in ds.data_vars.items():
+        if _is_spatial(var, ds):
+            how = _how(var, source, grid, method, min_fraction, engine, None)
+            lead = (steps,) if var.ndim > 2 else ()
+            pieces[str(name)] = window_pieces(var, source, grid, window, replace(how, lead=lead))
+    return Later(pieces)
 
 
 def _is_spatial(var: xr.DataArray, ds: xr.Dataset) -> bool:

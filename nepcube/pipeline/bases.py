@@ -14,7 +14,9 @@ from nepcube import harmonise, nep, store
 from nepcube.grid import Window, cell_area, dims
 from nepcube.pipeline import inputs
 from nepcube.pipeline.context import Run
+from nepcube.pipeline.ingest import native_series
 from nepcube.pipeline.sampling import ELEVATION, sampling_of
+from nepcube.years import span_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,15 +119,7 @@ def _respiration(
     for year in run.years:
         climate: dict[str, Any] = {}
         for quantity, ds in native.items():
-            source = run.recipe.sources.readers()[quantity]
-            options: Any = {
-                "years": (year, year), "min_coverage": source.min_coverage, "year_start": source.year_start
-            }  # fmt: skip
-            series = (
-                harmonise.to_annual(ds[[quantity]], **options)
-                if basis == "annual"
-                else harmonise.to_interval(ds[[quantity]], _FREQUENCY[basis], **options)
-            )
+            series = _series(run, quantity, ds, basis, year)
             lazy = sampling_of(run, quantity).block(series, sample, window, heights=heights)
             with dask.config.set(scheduler="threads", num_workers=run.engine.threads):
                 climate[quantity] = lazy.compute()
@@ -139,3 +133,14 @@ def _respiration(
         )
         total += rh.values[0]
     return total / len(run.years)
+
+
+def _series(run: Run, quantity: str, native: xr.Dataset, basis: str, year: int) -> xr.Dataset:
+    source = run.recipe.sources.readers()[quantity]
+    kept = native_series(run, quantity, _FREQUENCY[basis])
+    if kept.exists:
+        return kept.open(between=span_of((year, year), source.year_start))
+    options: Any = {"years": (year, year), "min_coverage": source.min_coverage, "year_start": source.year_start}
+    if basis == "annual":
+        return harmonise.to_annual(native[[quantity]], **options)
+    return harmonise.to_interval(native[[quantity]], _FREQUENCY[basis], **options)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
-from dask.local import get_sync
 from dask.threaded import get as get_threaded
 
 from nepcube import harmonise, nep, spec, store
@@ -43,7 +42,7 @@ class Job:
     chunks: tuple[Window, ...]
     step: int | None
     year: int
-    lazy: xr.Dataset | None = None
+    lazy: harmonise.Later | None = None
     climate: tuple[Climate, ...] = ()
     model: recipes.ModelSource | None = None
 
@@ -312,25 +311,26 @@ def _productivity(run: Run, sources: dict[str, list[xr.Dataset]]) -> dict[int, t
     return out
 
 
-def _npp(run: Run, npp: tuple[xr.Dataset, int] | None, window: Window) -> xr.Dataset | None:
+def _npp(run: Run, npp: tuple[xr.Dataset, int] | None, window: Window) -> harmonise.Later | None:
     source = run.recipe.sources.npp
     if npp is None or not isinstance(source, recipes.ReaderSource):
         return None
     record, step = npp
-    return harmonise.regrid_window(
+    return harmonise.regrid_later(
         record, run.grid, window, source.resampling, min_fraction=source.min_fraction, step=step
     )
 
 
 def execute_job(job: Job) -> dict[str, int]:
     """Compute one block and write it."""
+    import xarray as xr
+
     give_back_memory()
     out: dict[str, xr.DataArray] = {}
     for one in job.climate:
         out[one.sampling.quantity] = one.read(job.cube.grid, job.window, job.step)
     if job.lazy is not None:
-        loaded = job.lazy.compute(scheduler=get_sync)
-        out |= {str(n): v for n, v in loaded.data_vars.items()}
+        out |= {name: xr.DataArray(values) for name, values in job.lazy.load().items()}
     if job.model is not None:
         out["npp"] = nep.potential_npp(
             out["temperature"],

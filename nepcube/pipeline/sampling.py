@@ -162,8 +162,8 @@ def keep_orography(run: Run) -> None:
     run.ledger.flush()
 
 
-def constant_on(field: xr.DataArray, name: str, grid: GeoBox, window: Window) -> xr.Dataset:
-    """Give a constant field's mean in the cells of a window, lazy: of its centres where finer, else interpolated."""
+def constant_on(field: xr.DataArray, name: str, grid: GeoBox, window: Window) -> harmonise.Later:
+    """Give a constant field's mean in the cells of a window, later: of its centres where finer, else interpolated."""
     ds = field.to_dataset(name=name)
     method = "average" if harmonise.is_finer(ds, grid) else "bilinear"
-    return harmonise.regrid_window(ds, grid, window, method)
+    return harmonise.regrid_later(ds, grid, window, method)
