@@ -144,11 +144,12 @@ def _keep(out: Place, found: validate_room.Comparison, notes: list[str], quantit
     r = "" if np.isnan(a.r) else f", r {a.r:.2f}"
     bias = f"{a.bias:+.1f}".replace("-", "−")
     caption = (
-        f"{a.tower_years} tower-year(s) of {a.towers} tower(s). Cells: RMSE {a.rmse:.1f}, bias {bias} gC m⁻² yr⁻¹{r}."
+        f"{a.tower_years} tower-year(s) of {a.towers} tower(s)",
+        f"cells: RMSE {a.rmse:.1f}, bias {bias} gC m⁻² yr⁻¹{r}",
     )
     with (out / "figures").local_folder() as folder:
         report_room.draw_agreement(
-            found.table, Path(folder) / figure.name, caption=[caption], warning=_warning(notes), quantity=quantity
+            found.table, Path(folder) / figure.name, caption=caption, warning=_warning(notes), quantity=quantity
         )
     return [table, figure]
 

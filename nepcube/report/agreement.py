@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nepcube.report import cartography as carto
 from nepcube.report.sheet import place, write
 from nepcube.report.style import (
     DPI,
@@ -31,7 +31,7 @@ __all__ = ["draw_agreement"]
 # shapes: no two of 63 towers are alike, and eight in a row differ in both
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-_LEFT, _TOP, _SIDE, _ROW = 13.0, 4.0, 72.0, 3.6
+_LEFT, _TOP, _SIDE, _ROW = 15.0, 4.0, 72.0, 3.6
 
 
 def draw_agreement(
@@ -108,7 +108,7 @@ def draw_agreement(
         w, h = figure.get_size_inches() * 25.4
         figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(4 / w, 1 - below / h), ncols=columns)
         y = below + _ROW * math.ceil(len(handles) / columns) + 1.0
-        write(figure, 4, y, "filled: the cell that holds the tower; hollow: mean of 3 x 3 cells", color=QUIET)
+        write(figure, 4, y, "filled: the cell that holds the tower; hollow: mean of 3 × 3 cells", color=QUIET)
         y += _ROW + 0.5
         for line in lines:
             write(figure, 4, y, line, color=INK)
@@ -122,7 +122,7 @@ def draw_agreement(
 
 
 def _wrapped(text: str) -> list[str]:
-    return carto.wrap(text, math.ceil(text_size_mm(text)[0] * 1.05 / (ONE_COLUMN - 8))).split("\n")
+    return textwrap.wrap(text, int((ONE_COLUMN - 8) / 1.27))
 
 
 def _limits(used: pd.DataFrame) -> tuple[float, float]:

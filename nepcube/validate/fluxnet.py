@@ -138,7 +138,8 @@ def annual_nep(months: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [_year(year, months[months["year"] == year]) for year in sorted({int(y) for y in months["year"]})]
+    ordered = months.sort_values(["year", "month"])
+    rows = [_year(year, ordered[ordered["year"] == year]) for year in sorted({int(y) for y in months["year"]})]
     return pd.DataFrame(rows, columns=["year", "nep", "months", "qc_mean", "counts", "reason"])
 
 

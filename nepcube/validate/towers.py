@@ -143,6 +143,7 @@ def cell_of(towers: Sequence[Tower], grid: GeoBox) -> list[tuple[int, int] | Non
 
     to_grid = Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True)
     rows, columns = grid.shape
+    a = ~grid.affine
     out: list[tuple[int, int] | None] = []
     for tower in towers:
         x, y = to_grid.transform(tower.longitude, tower.latitude)
@@ -150,7 +151,7 @@ def cell_of(towers: Sequence[Tower], grid: GeoBox) -> list[tuple[int, int] | Non
             # where the projection has no point, no cell can be
             out.append(None)
             continue
-        column, row = ~grid.affine * (x, y)
+        column, row = a.a * x + a.b * y + a.c, a.d * x + a.e * y + a.f
         inside = 0 <= row < rows and 0 <= column < columns
         out.append((math.floor(row), math.floor(column)) if inside else None)
     return out
