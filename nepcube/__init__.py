@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         variation_from_statistics,
     )
     from nepcube.store import open_cube
+    from nepcube.validate import compare_with_towers, tower_nep
 
 __all__ = [
     "NepcubeError",
@@ -63,6 +64,7 @@ __all__ = [
     "class_breaks",
     "classify",
     "coefficient_of_variation",
+    "compare_with_towers",
     "dominant_driver",
     "equal_interval_breaks",
     "false_discovery_rate",
@@ -96,6 +98,7 @@ __all__ = [
     "target_grid",
     "theil_sen",
     "to_annual",
+    "tower_nep",
     "trend_classes",
     "trend_from_statistics",
     "variation_from_statistics",
@@ -110,6 +113,7 @@ _ROOMS = {
     "class_breaks": "stats",
     "classify": "stats",
     "coefficient_of_variation": "stats",
+    "compare_with_towers": "validate",
     "dominant_driver": "stats",
     "equal_interval_breaks": "stats",
     "false_discovery_rate": "stats",
@@ -143,6 +147,7 @@ _ROOMS = {
     "target_grid": "grid",
     "theil_sen": "stats",
     "to_annual": "harmonise",
+    "tower_nep": "validate",
     "trend_classes": "stats",
     "trend_from_statistics": "stats",
     "variation_from_statistics": "stats",

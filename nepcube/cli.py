@@ -385,6 +385,20 @@ def audit_command(
     print("\nNothing contradicts itself.")  # noqa: T201
 
 
+@app.command("validate")
+def validate_command(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The output of a finished run, or its URL.")],
+    towers: Annotated[Path, typer.Option(help="A list of flux towers (CSV, see docs/validation.md).")],
+) -> None:
+    """Hold the NEP of a run against flux towers, and print how far they are apart."""
+    from nepcube.pipeline import validate
+
+    done = validate(out, towers)
+    print("\n".join(done.lines))  # noqa: T201
+    for path in done.files:
+        print(path)  # noqa: T201
+
+
 @app.command("readers")
 def readers_command() -> None:
     """List the readers and what each accepts."""

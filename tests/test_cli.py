@@ -18,7 +18,18 @@ def test_version(cli):
 def test_without_a_verb_it_helps(cli):
     found = cli()
     text = "\n".join(found.out + found.err)
-    for verb in ("check", "run", "ingest", "analyse", "aggregate", "report", "publish", "status", "readers"):
+    for verb in (
+        "check",
+        "run",
+        "ingest",
+        "analyse",
+        "aggregate",
+        "report",
+        "publish",
+        "status",
+        "validate",
+        "readers",
+    ):
         assert verb in text
     assert cli("--help").code == 0
 

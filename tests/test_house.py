@@ -62,6 +62,8 @@ PUBLIC = sorted(
         "load_recipe",
         "run",
         "open_cube",
+        "compare_with_towers",
+        "tower_nep",
         "NepcubeError",
         "__version__",
     ]

@@ -11,6 +11,7 @@ from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import report
 from nepcube.pipeline.running import run, run_stage
 from nepcube.pipeline.status import status
+from nepcube.pipeline.validating import validate
 from nepcube.store import let_end
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "run",
     "run_stage",
     "status",
+    "validate",
 ]

@@ -6,6 +6,7 @@ first use, and nothing of matplotlib's global state is touched.
 
 from __future__ import annotations
 
+from nepcube.report.agreement import draw_agreement
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.classes import TABLES as CLASS_TABLES
 from nepcube.report.figures import FIGURES, draw_figures
@@ -24,6 +25,7 @@ __all__ = [
     "chart_partial_shares",
     "chart_series",
     "chart_sink_share",
+    "draw_agreement",
     "draw_figures",
     "journal_style",
     "map_classes",
