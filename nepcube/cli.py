@@ -329,7 +329,36 @@ def _stage_command(stage: str, text: str) -> None:
 _stage_command("ingest", "Bring the sources to the grid: cube.zarr.")
 _stage_command("analyse", "Compute NEP and the statistics of every cell: statistics.zarr.")
 _stage_command("aggregate", "Label regions, find classes, write the tables.")
-_stage_command("report", "Draw the figures and write report.html again.")
+
+
+@app.command("report")
+def report_command(
+    recipe: RecipeFile,
+    out: Out,
+    tables: Annotated[
+        str | None,
+        typer.Option(metavar="FORMATS", help="Write the tables alone: md, tex, xlsx, parquet, or several (md,tex)."),
+    ] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    block: Block = None,
+    quiet: Quiet = False,
+    log: Log = None,
+) -> None:
+    """Draw the figures and write report.html again, or write the tables in other formats."""
+    from nepcube.pipeline import export_tables, run_stage
+
+    if tables is not None:
+        for path in export_tables(out, [name.strip() for name in tables.split(",")]):
+            print(path)  # noqa: T201
+        return
+    options = _options(workers, memory, scheduler, block)
+    with Teller(quiet=quiet, log=log) as teller:
+        run_stage("report", recipe, out, options=options, progress=teller.progress, say=teller.say)
+    print(out)  # noqa: T201
+
+
 _stage_command("publish", "Write the maps as cloud-optimised GeoTIFF with a STAC item.")
 
 

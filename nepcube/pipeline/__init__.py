@@ -8,7 +8,7 @@ from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import report
+from nepcube.pipeline.reporting import export_tables, report
 from nepcube.pipeline.running import run, run_stage
 from nepcube.pipeline.status import status
 from nepcube.pipeline.validating import validate
@@ -22,6 +22,7 @@ __all__ = [
     "analyse",
     "audit",
     "check",
+    "export_tables",
     "ingest",
     "let_end",
     "list_readers",

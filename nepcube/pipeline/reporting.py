@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,13 @@ from nepcube import recipe as recipes
 from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
+from nepcube.execute import RunLock
 from nepcube.pipeline import provenance
 from nepcube.pipeline.aggregate import TABLES
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
-from nepcube.places import Place
+from nepcube.places import Place, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +92,30 @@ def _maps(run: Run) -> xr.Dataset:
     drawn = [n for n in ds.data_vars if n in wanted]
     thin = ds[drawn].isel({ydim: slice(stride // 2, None, stride), xdim: slice(stride // 2, None, stride)})
     return thin.compute(scheduler="threads", num_workers=run.engine.threads)
+
+
+def export_tables(out: str | os.PathLike[str] | Place, formats: Sequence[str]) -> list[Place]:
+    """Write the tables of a run in other formats beside the CSV files.
+
+    Parameters
+    ----------
+    out : path-like, str or Place
+        The output of a run whose tables are made.
+    formats : sequence of {"md", "tex", "xlsx", "parquet"}
+
+    Raises
+    ------
+    SpecError
+        A format is not known, or its package is not installed.
+    StoreError
+        There are no tables, or another run holds the output.
+    """
+    report_room.require_formats(formats)
+    out = place_of(out)
+    tables = read_tables(out)
+    with RunLock(out), (out / "tables").local_folder() as folder:
+        written = report_room.write_formats(tables, folder, formats)
+        return [out / "tables" / path.name for path in written]
 
 
 def read_tables(out: Place) -> dict[str, pd.DataFrame]:

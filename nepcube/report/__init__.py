@@ -10,6 +10,7 @@ from nepcube.report.agreement import draw_agreement
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.classes import TABLES as CLASS_TABLES
 from nepcube.report.figures import FIGURES, draw_figures
+from nepcube.report.formats import FORMATS, require_formats, write_formats
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
 from nepcube.report.page import write_page
@@ -21,6 +22,7 @@ __all__ = [
     "ALL",
     "CLASS_TABLES",
     "FIGURES",
+    "FORMATS",
     "ReportInputs",
     "chart_partial_shares",
     "chart_series",
@@ -33,6 +35,8 @@ __all__ = [
     "map_nep_mean",
     "map_partial",
     "map_regions",
+    "require_formats",
+    "write_formats",
     "write_page",
     "write_tables",
 ]
