@@ -4,6 +4,7 @@ from nepcube.audit import audit, load_study
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.checking import check
+from nepcube.pipeline.comparing import Comparison, compare_runs
 from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
@@ -14,6 +15,7 @@ from nepcube.pipeline.status import status
 from nepcube.store import let_end
 
 __all__ = [
+    "Comparison",
     "Options",
     "Progress",
     "Run",
@@ -21,6 +23,7 @@ __all__ = [
     "analyse",
     "audit",
     "check",
+    "compare_runs",
     "ingest",
     "let_end",
     "list_readers",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.classes import TABLES as CLASS_TABLES
-from nepcube.report.figures import FIGURES, draw_figures
+from nepcube.report.figures import FIGURES, draw_differences, draw_figures
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
 from nepcube.report.page import write_page
@@ -24,6 +24,7 @@ __all__ = [
     "chart_partial_shares",
     "chart_series",
     "chart_sink_share",
+    "draw_differences",
     "draw_figures",
     "journal_style",
     "map_classes",
