@@ -23,8 +23,8 @@ _DRAWN = 2000
 # keys of the recipes that a figure names; the others are in the store's attributes
 _MOST_KEYS = 4
 _DRAWN_MAPS = {
-    "nep_mean": ("Mean annual NEP, B minus A", "Difference of mean NEP (gC m⁻² yr⁻¹)"),
-    "nep_slope": ("Trend of annual NEP, B minus A", "Difference of the slope (gC m⁻² yr⁻²)"),
+    "nep_mean": ("Mean annual {nep}, B minus A", "Difference of mean {nep} (gC m⁻² yr⁻¹)"),
+    "nep_slope": ("Trend of annual {nep}, B minus A", "Difference of the slope (gC m⁻² yr⁻²)"),
 }
 
 
@@ -68,7 +68,13 @@ def draw(
     a: Output, b: Output, differences: Place, folder: Place, differing: list[tuple[str, Any, Any]], *, threads: int
 ) -> list[Place]:
     """Draw the maps of the differences that a reader looks at first, and give their paths."""
-    maps = _maps(a, differences, _notes(a, b, differing), threads)
+    maps = _maps(a, differences, threads)
+    # where one of them models NPP, its NEP is the potential one
+    nep = "potential NEP" if any("model" in o.recipe["sources"]["npp"] for o in (a, b)) else "NEP"
+    for name, (title, label) in _DRAWN_MAPS.items():
+        if f"difference_{name}" in maps:
+            told = {"title": title.format(nep=nep), "bar_label": label.format(nep=nep)}
+            maps[f"difference_{name}"].attrs.update(told | {"notes": _notes(a, b, differing)})
     grid = _thin(a.grid, _stride(a.grid))
     outlines = None
     if a.region_names:
@@ -113,7 +119,7 @@ def _thin(grid: GeoBox, stride: int) -> GeoBox:
     return GeoBox((rows, columns), grid.affine @ Affine.translation(shift, shift) @ Affine.scale(stride), grid.crs)
 
 
-def _maps(a: Output, differences: Place, notes: list[str], threads: int) -> xr.Dataset:
+def _maps(a: Output, differences: Place, threads: int) -> xr.Dataset:
     import xarray as xr
 
     stride = _stride(a.grid)
@@ -130,7 +136,4 @@ def _maps(a: Output, differences: Place, notes: list[str], threads: int) -> xr.D
     placed = placed.rename({n: f"difference_{n}" for n in _DRAWN_MAPS if n in placed})
     placed["region"].attrs.update(a.maps["region"].attrs)
     placed["region"] = placed["region"].astype(np.int16)
-    for name, (title, label) in _DRAWN_MAPS.items():
-        if f"difference_{name}" in placed:
-            placed[f"difference_{name}"].attrs.update({"title": title, "bar_label": label, "notes": notes})
     return placed
