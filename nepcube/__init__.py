@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nepcube.grid import cell_area, target_grid
     from nepcube.harmonise import regrid, to_annual
     from nepcube.nep import heterotrophic_respiration, net_ecosystem_productivity, potential_npp
-    from nepcube.pipeline import run
+    from nepcube.pipeline import compare_runs, run
     from nepcube.recipe import load_recipe
     from nepcube.regions import aggregate, label_regions
     from nepcube.sources import open_source
@@ -64,6 +64,7 @@ __all__ = [
     "class_breaks",
     "classify",
     "coefficient_of_variation",
+    "compare_runs",
     "compare_with_towers",
     "dominant_driver",
     "equal_interval_breaks",
@@ -113,6 +114,7 @@ _ROOMS = {
     "class_breaks": "stats",
     "classify": "stats",
     "coefficient_of_variation": "stats",
+    "compare_runs": "pipeline",
     "compare_with_towers": "validate",
     "dominant_driver": "stats",
     "equal_interval_breaks": "stats",

@@ -21,7 +21,7 @@ from nepcube.execute import Stopped, asked, stopping
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nepcube.pipeline import Options
+    from nepcube.pipeline import Comparison, Options
     from nepcube.pipeline.checking import Checked
     from nepcube.pipeline.estimating import Estimate
     from nepcube.pipeline.planning import Plan
@@ -426,6 +426,42 @@ def validate_command(
     print("\n".join(done.lines))  # noqa: T201
     for path in done.files:
         print(path)  # noqa: T201
+
+
+@app.command("compare")
+def compare_command(
+    out_a: Annotated[str, typer.Argument(metavar="OUT_A", help="A finished output, or its URL.")],
+    out_b: Annotated[str, typer.Argument(metavar="OUT_B", help="Another on the same grid.")],
+    out: Annotated[str, typer.Option("-o", "--out", help="The folder of the comparison, or its URL.")],
+    block: Block = None,
+    quiet: Quiet = False,
+    log: Log = None,
+) -> None:
+    """Compare two finished outputs: maps, tables and figures of B minus A."""
+    from nepcube.pipeline import compare_runs
+
+    with Teller(quiet=quiet, log=log) as teller:
+        found = compare_runs(out_a, out_b, out, block=block, progress=teller.progress)
+    print("\n".join(_comparison_lines(found)))  # noqa: T201
+
+
+def _comparison_lines(found: Comparison) -> list[str]:
+    lines = [
+        f"recipe     {key}: {'absent' if one is None else one} in A, {'absent' if other is None else other} in B"
+        for key, one, other in found.recipes
+    ] or ["recipe     the recipes do not differ"]
+    lines += [f"note       {note}" for note in found.notes]
+    lines.append(
+        f"mean NEP   A {found.mean_a:.6g}, B {found.mean_b:.6g}, B minus A {found.mean_difference:.6g} gC m-2 yr-1, "
+        f"{found.years[0]}-{found.years[-1]}, where both have a value ({found.area_km2:.0f} km2)"
+    )
+    if found.area_only_a_km2 or found.area_only_b_km2:
+        lines.append(
+            f"area       a value in A only {found.area_only_a_km2:.0f} km2, in B only {found.area_only_b_km2:.0f} km2"
+        )
+    if found.sign_share == found.sign_share:
+        lines.append(f"sign       the slope of NEP has another sign in B on {100 * found.sign_share:.2f} % of the area")
+    return [*lines, *(str(path) for path in found.paths)]
 
 
 @app.command("readers")

@@ -61,6 +61,7 @@ PUBLIC = sorted(
         "aggregate",
         "load_recipe",
         "run",
+        "compare_runs",
         "open_cube",
         "compare_with_towers",
         "tower_nep",

@@ -4,6 +4,7 @@ from nepcube.audit import audit, load_study
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.checking import check
+from nepcube.pipeline.comparing import Comparison, compare_runs
 from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
@@ -15,6 +16,7 @@ from nepcube.pipeline.validating import validate
 from nepcube.store import let_end
 
 __all__ = [
+    "Comparison",
     "Options",
     "Progress",
     "Run",
@@ -22,6 +24,7 @@ __all__ = [
     "analyse",
     "audit",
     "check",
+    "compare_runs",
     "export_tables",
     "ingest",
     "let_end",

@@ -1,6 +1,6 @@
 """The recipe: frozen models, YAML loading with line numbers, fingerprints of the stages."""
 
-from nepcube.recipe.fingerprint import STAGES, changed_keys, stage_part
+from nepcube.recipe.fingerprint import STAGES, changed_keys, differences, stage_part
 from nepcube.recipe.loading import dump_recipe, load_recipe
 from nepcube.recipe.models import (
     Archive,
@@ -38,6 +38,7 @@ __all__ = [
     "Sources",
     "Statistics",
     "changed_keys",
+    "differences",
     "dump_recipe",
     "load_recipe",
     "stage_part",

@@ -9,6 +9,8 @@ from nepcube.recipe.models import Recipe
 
 #: the stages in their order
 STAGES = ("ingest", "analyse", "aggregate", "report", "publish")
+# what changes no result
+_NO_RESULT = ("title", "blocks", "workers", "memory", "cluster")
 
 
 def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
@@ -33,6 +35,18 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Name the keys in which two parts differ."""
     return sorted(k for k in old.keys() | new.keys() if old.get(k, _ABSENT) != new.get(k, _ABSENT))
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Give the keys in which two recipes differ, each with both values; None where a recipe does not have it.
+
+    Parameters
+    ----------
+    one, other : mapping
+        Recipes as plain mappings. Title, blocks, workers and memory, which change no result, are left out.
+    """
+    a, b = (_flat({k: v for k, v in recipe.items() if k not in _NO_RESULT}) for recipe in (one, other))
+    return [(key, a.get(key), b.get(key)) for key in changed_keys(a, b)]
 
 
 _ABSENT = object()

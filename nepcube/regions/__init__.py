@@ -1,7 +1,7 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
 from nepcube.regions.labels import label_attrs, label_regions, label_window
-from nepcube.regions.polygons import load_regions
+from nepcube.regions.polygons import load_regions, outline_labels
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
 from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
 
@@ -16,6 +16,7 @@ __all__ = [
     "label_regions",
     "label_window",
     "load_regions",
+    "outline_labels",
     "series_table",
     "significance_table",
     "summary_table",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from nepcube.errors import RegionError
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    import numpy as np
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
 
 # neighbours digitised apart overlap by slivers; more than this share of the smaller one is a mistake
 _SLIVER = 1e-3
@@ -92,6 +96,37 @@ def load_regions(path: str | os.PathLike[str], *, name: str = "name", crs: str =
         ) from None
     _require_apart(out, path)
     return out
+
+
+def outline_labels(labels: NDArray[np.int16], grid: GeoBox, names: Sequence[str]) -> gpd.GeoDataFrame:
+    """Draw a polygon around the cells of each region.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        The number of each cell's region (y, x); 0 is outside.
+    grid : odc.geo.geobox.GeoBox
+        The grid that the labels are on.
+    names : sequence of str
+        The regions, from number 1 on.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Columns ``name`` and ``geometry``, in the CRS of the grid; a region without a cell is left out.
+    """
+    import geopandas as gpd
+    from rasterio.features import shapes
+    from shapely import union_all
+    from shapely.geometry import shape
+
+    parts: dict[int, list[Any]] = {}
+    for geometry, value in shapes(labels, labels > 0, transform=grid.affine):
+        parts.setdefault(int(value), []).append(shape(geometry))
+    order = sorted(parts)
+    return gpd.GeoDataFrame(
+        {"name": [names[k - 1] for k in order]}, geometry=[union_all(parts[k]) for k in order], crs=str(grid.crs)
+    )
 
 
 def _require_apart(frame: gpd.GeoDataFrame, path: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from nepcube.report.agreement import draw_agreement
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.classes import TABLES as CLASS_TABLES
-from nepcube.report.figures import FIGURES, draw_figures
+from nepcube.report.figures import FIGURES, draw_differences, draw_figures
 from nepcube.report.formats import FORMATS, require_formats, write_formats
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
@@ -28,6 +28,7 @@ __all__ = [
     "chart_series",
     "chart_sink_share",
     "draw_agreement",
+    "draw_differences",
     "draw_figures",
     "journal_style",
     "map_classes",

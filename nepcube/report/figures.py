@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ from nepcube.report.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "draw_figures"]
+__all__ = ["FIGURES", "draw_differences", "draw_figures"]
 
 FIGURES = (
     "map_regions",
@@ -240,14 +240,41 @@ def draw_figures(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> 
     list of pathlib.Path
         In the order of `FIGURES`; a driver that is missing, or regions that are, have no file.
     """
+    with journal_style():
+        return _written(inputs, _figures(inputs, dpi), directory, dpi)
+
+
+def draw_differences(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> list[Path]:
+    """Draw every map of the inputs whose name begins with `difference_`, as PNG.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    directory : pathlib.Path
+        Made where it is missing.
+    dpi : float
+
+    Returns
+    -------
+    list of pathlib.Path
+        `map_` and the name of the map.
+    """
+    names = [str(n) for n in inputs.maps.data_vars if str(n).startswith("difference_")]
+    with journal_style():
+        figures = ((f"map_{name}", map_figure(inputs, name, dpi=dpi)) for name in names)
+        return _written(inputs, figures, directory, dpi)
+
+
+def _written(
+    inputs: ReportInputs, figures: Iterable[tuple[str, Figure | None]], directory: Path, dpi: float
+) -> list[Path]:
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    with journal_style():
-        for name, figure in _figures(inputs, dpi):
-            if figure is not None:
-                path = directory / f"{name}.png"
-                # neither a date nor a version, so that the same inputs give the same file
-                figure.savefig(path, dpi=dpi, metadata={"Software": None, "Title": f"{inputs.title}: {name}"})
-                written.append(path)
+    for name, figure in figures:
+        if figure is not None:
+            path = directory / f"{name}.png"
+            # neither a date nor a version, so that the same inputs give the same file
+            figure.savefig(path, dpi=dpi, metadata={"Software": None, "Title": f"{inputs.title}: {name}"})
+            written.append(path)
     return written

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.painting import MOST_KEYED, MapKey, paint_classes, paint_mean, paint_partial, paint_regions
+from nepcube.report.painting import (
+    MOST_KEYED,
+    MapKey,
+    paint_classes,
+    paint_difference,
+    paint_mean,
+    paint_partial,
+    paint_regions,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +29,7 @@ def paint(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     ax : matplotlib.axes.Axes
     inputs : ReportInputs
     name : str
-        `regions`, `nep_mean`, `slope_class`, `cv_class` or `partial_` and a driver.
+        `regions`, `nep_mean`, `slope_class`, `cv_class`, `partial_` and a driver, or `difference_` and a statistic.
 
     Returns
     -------
@@ -32,6 +40,8 @@ def paint(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
         key = paint_regions(ax, inputs)
     elif name == "nep_mean":
         key = paint_mean(ax, inputs)
+    elif name.startswith("difference_"):
+        key = paint_difference(ax, inputs, name)
     elif name.startswith("partial_"):
         key = paint_partial(ax, inputs, name.removeprefix("partial_"))
     else:

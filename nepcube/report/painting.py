@@ -20,6 +20,7 @@ from nepcube.report.style import (
     RARE_SOURCE,
     REGION_FILLS,
     SLOPE,
+    difference_colours,
     drawable,
     identifier,
     ink_on,
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
     from numpy.typing import NDArray
 
-__all__ = ["ALPHA_HIGH", "MOST_KEYED", "MapKey", "paint_classes", "paint_mean", "paint_partial", "paint_regions"]
+__all__ = [
+    "ALPHA_HIGH",
+    "MOST_KEYED",
+    "MapKey",
+    "paint_classes",
+    "paint_difference",
+    "paint_mean",
+    "paint_partial",
+    "paint_regions",
+]
 
 #: the level of "highly significant"
 ALPHA_HIGH = 0.01
@@ -254,6 +264,37 @@ def paint_mean(ax: Axes, inputs: ReportInputs) -> MapKey:
             )
     if bare:
         key.handles.append(_patch(NO_DATA, "no data"))
+    return key
+
+
+def paint_difference(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
+    """Paint how much a statistic of B is above or below that of A.
+
+    The map's attributes `title`, `bar_label` and `notes` say what stands beside it.
+    """
+    from matplotlib.colors import Normalize
+
+    data, attrs = _values(inputs, name), inputs.maps[name].attrs
+    key = MapKey(attrs["title"], bar_label=attrs["bar_label"])
+    seen = data[_domain(inputs) & np.isfinite(data)]
+    # zero is in the middle whatever the sign of most cells
+    end = float(np.percentile(np.abs(seen), 98)) if seen.size else 0.0
+    # where fewer than 2 % of the cells differ there is no other end than the largest
+    end = end or (float(np.abs(seen).max()) if seen.size else 0.0) or 1.0
+    picture, bare = _show(ax, inputs, data, difference_colours(), Normalize(-end, end))
+    _furnish(ax, inputs, key)
+    if seen.size:
+        below, above = bool(seen.min() < -end), bool(seen.max() > end)
+        key.extend = "both" if below and above else "min" if below else "max" if above else "neither"
+        key.mappable = picture
+        if key.extend != "neither":
+            key.notes.append(
+                f"Colours end at the 98th percentile of the absolute difference ({number(end, digits=3)}); arrows: "
+                f"beyond, from {number(seen.min(), digits=3)} to {number(seen.max(), digits=3)}."
+            )
+    key.notes += attrs["notes"]
+    if bare:
+        key.handles.append(_patch(NO_DATA, "no data in one or both"))
     return key
 
 

@@ -66,7 +66,7 @@ def map_figure(inputs: ReportInputs, name: str, *, width_mm: float = TWO_COLUMNS
     ----------
     inputs : ReportInputs
     name : str
-        `regions`, `nep_mean`, `slope_class`, `cv_class` or `partial_` and a driver.
+        As `nepcube.report.maps.paint` takes it.
     width_mm : float
         90 and 190 mm are the columns of most journals; a tall map is as wide as its height allows.
     dpi : float

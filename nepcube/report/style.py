@@ -234,6 +234,19 @@ def nep_colours(low: float, high: float) -> ListedColormap:
     return ListedColormap(colours, name="nep")
 
 
+#: purple where B is above A, orange where it is below; apart for any colour vision (after C. Brewer's "PuOr")
+_ABOVE_ARM = ("#f7f6f4", "#b8acd4", "#7566a8", "#2d004b")
+_BELOW_ARM = ("#f7f6f4", "#f0b867", "#c8741a", "#7f3b08")
+
+
+def difference_colours() -> ListedColormap:
+    """Give the colour map of a difference: zero is in the middle and has a neutral colour of its own."""
+    from matplotlib.colors import ListedColormap
+
+    below, above = even_colours(_BELOW_ARM, 128)[::-1], even_colours(_ABOVE_ARM, 128)
+    return ListedColormap(np.concatenate([below, above[1:]]), name="difference")
+
+
 def ink_on(colour: str) -> str:
     """Give black or white, whichever is readable on a colour."""
     return INK if _oklab([colour])[0, 0] > 0.62 else "#ffffff"

@@ -4,7 +4,16 @@ from nepcube.store.ending import let_end
 from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.native import NativeSeries
-from nepcube.store.reading import lazy_maps, open_cube, open_statistics, open_store, read_block, read_sample
+from nepcube.store.reading import (
+    lazy_maps,
+    maps_of,
+    open_cube,
+    open_statistics,
+    open_store,
+    read_block,
+    read_sample,
+    root_attrs,
+)
 from nepcube.store.shards import KEPT, pieces_of
 from nepcube.store.writing import Store, is_committed
 
@@ -20,12 +29,14 @@ __all__ = [
     "is_committed",
     "lazy_maps",
     "let_end",
+    "maps_of",
     "open_cube",
     "open_statistics",
     "open_store",
     "pieces_of",
     "read_block",
     "read_sample",
+    "root_attrs",
     "sides_for",
     "sides_of",
 ]

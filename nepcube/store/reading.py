@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from nepcube.errors import StoreError
 from nepcube.grid import Window
 from nepcube.places import LocalPlace, Place, place_of
 from nepcube.store.ending import at_once
+from nepcube.store.layout import Layout
 from nepcube.store.writing import is_committed
 
 if TYPE_CHECKING:
@@ -65,6 +67,25 @@ def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
     chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
     return chunked
+
+
+def maps_of(path: Place) -> dict[str, Layout]:
+    """Describe the maps of a committed store: every array that has cells and no time axis."""
+    found: dict[str, Layout] = {}
+    for name, array in _root(path).get("consolidated_metadata", {}).get("metadata", {}).items():
+        names = tuple(array.get("dimension_names") or ())
+        if names in (("latitude", "longitude"), ("y", "x")):
+            found[name] = Layout(name, str(array["data_type"]), dict(array["attributes"]), yearly=False)
+    return found
+
+
+def root_attrs(path: Place) -> dict[str, Any]:
+    """Give the attributes of a committed store as a whole."""
+    return dict(_root(path).get("attributes", {}))
+
+
+def _root(path: Place) -> dict[str, Any]:
+    return dict(json.loads((path / "zarr.json").read_text() or "{}"))
 
 
 def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:

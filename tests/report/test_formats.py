@@ -115,7 +115,7 @@ def test_the_tables_of_a_run(copied, cli):
         "error: --tables: 'doc' is not a format.",
         "       Use one of md, tex, xlsx, parquet.",
     ]
-    assert [str(p) for p in export_tables(copied.out, ["md"])][0].endswith(".md")
+    assert all(str(p).endswith(".md") for p in export_tables(copied.out, ["md"]))
 
 
 def test_without_the_packages_nothing_of_them_is_imported():
