@@ -6,27 +6,20 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nepcube._version import __version__
+from nepcube.cli.progress import Teller
+from nepcube.cli.telling import comparison_lines, print_fault, tell_check
 from nepcube.errors import NepcubeError, RecipeError
 from nepcube.execute import Stopped, asked, stopping
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nepcube.pipeline import Comparison, Options
-    from nepcube.pipeline.checking import Checked
-    from nepcube.pipeline.estimating import Estimate
-    from nepcube.pipeline.planning import Plan
-
-_MOST_FINDINGS = 200
+    from nepcube.pipeline import Options
 
 app = typer.Typer(
     name="nepcube",
@@ -47,84 +40,6 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Remove what is there and s
 Verify = Annotated[bool, typer.Option("--verify", help="Hold every chunk of the output against its checksum.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the result.")]
 Log = Annotated[Path | None, typer.Option(help="Also write what is said, with times, to a file.")]
-
-
-class Teller:
-    """Tells progress: bars on a terminal, plain lines elsewhere."""
-
-    def __init__(self, *, quiet: bool, log: Path | None) -> None:
-        self._quiet = quiet
-        try:
-            self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115  closed at exit
-        except OSError as error:
-            raise RecipeError(f"--log {log}: cannot be written ({error.strerror}).", "Name another file.") from None
-        self._bars: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._started: dict[str, float] = {}
-        self._told: dict[str, int] = {}
-
-    def __enter__(self) -> Teller:
-        if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-            from rich.progress import TimeRemainingColumn as Rest
-
-            self._bars = Progress(
-                TextColumn("{task.description:<26}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("rest"),
-                Rest(),
-                TextColumn("{task.fields[detail]}", markup=False),
-                console=Console(stderr=True),
-            )
-            self._bars.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
-            self._bars.__exit__(None, None, None)
-        if self._log:
-            self._log.close()
-
-    def say(self, line: str) -> None:
-        """Tell one line."""
-        if self._log:
-            self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
-            self._log.flush()
-        if self._quiet:
-            return
-        if self._bars is not None:
-            self._bars.console.print(line, markup=False, highlight=False)
-        else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Tell how far a stage is."""
-        now = time.monotonic()
-        began = self._started.setdefault(stage, now)
-        if self._bars is not None:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._bars.add_task(stage, total=total, detail="")
-            self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail[:40])
-        step = 10 if total <= 0 else done * 10 // total
-        if self._told.get(stage) == step:
-            return
-        first = stage not in self._told
-        self._told[stage] = step
-        line = f"{stage}: {done}/{total}"
-        if detail and (first or done == total):
-            line += f" {detail}"
-        if not first:
-            line += f" ({now - began:.0f} s"
-            line += f", about {(now - began) * (total - done) / done:.0f} s to go)" if 0 < done < total else ")"
-        if self._bars is None:
-            self.say(line)
-        elif self._log:
-            self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
 
 
 def _options(
@@ -172,114 +87,10 @@ def check_command(
     from nepcube.pipeline import check
 
     options = _options(workers, memory, None, block, verify=verify)
-    _tell(check(recipe, out=out, options=options, calibrated=True))
-
-
-def _tell(checked: Checked) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    # a table in a file is not folded to the width of a terminal that is not there
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 4000)
-    console.print(f"recipe  {checked.recipe.name}, {checked.recipe.period[0]}-{checked.recipe.period[1]}", markup=False)
-    if checked.grid:
-        console.print(f"grid    {checked.grid}", markup=False)
-    plan = checked.plan
-    if plan is not None:
-        console.print("\n".join(_plan_lines(plan, checked.estimate)), markup=False)
-    if checked.done:
-        console.print(f"done    {', '.join(checked.done)}", markup=False)
-    archive = checked.recipe.archive
-    if archive is not None and not checked.found:
-        console.print(f"files   to be generated by `run` in {archive.path}", markup=False)
-    if checked.found:
-        table = Table(box=None, pad_edge=False)
-        for column in ("source", "reader", "files", "bytes", "from", "to", "holds"):
-            table.add_column(column, overflow="fold")
-        for f in checked.found:
-            g = f.granules
-            held = sorted({x.detail for x in g})
-            more = f" and {len(held) - 4} more" if len(held) > 4 else ""
-            table.add_row(
-                f.quantity,
-                f.reader,
-                str(len(g)) if g else "-",
-                _size(sum(x.bytes for x in g)) if g else "-",
-                min((x.start for x in g), default="-"),
-                max((x.end for x in g), default="-"),
-                escape(("; ".join(held[:4]) + more) if g else "missing or unusable"),
-            )
-        console.print(table)
-        findings = [(f, x) for f in checked.found for x in f.findings]
-        if findings:
-            _tell_findings(console, findings)
-    for fault in checked.faults:
-        _print_fault(fault)
-    if not checked.ok:
+    found = check(recipe, out=out, options=options, calibrated=True)
+    tell_check(found)
+    if not found.ok:
         raise typer.Exit(2)
-
-
-def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("source", "state", "which", "what"):
-        table.add_column(column, overflow="fold")
-    order = ("broken", "mixed", "overlaps", "missing", "note")
-    told = sorted(findings, key=lambda pair: order.index(pair[1].state) if pair[1].state in order else len(order))
-    for found, finding in told[:_MOST_FINDINGS]:
-        table.add_row(*map(escape, (found.quantity, finding.state, finding.which, finding.what)))
-    console.print(table)
-    if len(told) > _MOST_FINDINGS:
-        console.print(f"... and {len(told) - _MOST_FINDINGS} more", markup=False)
-
-
-def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
-    jobs = f"{plan.processes} processes" if plan.processes else f"{plan.threads} thread(s)"
-    read = written = ""
-    if estimate is not None:
-        read = (
-            f"about {_size(estimate.bytes_in)} in{', missing files at their usual size' if estimate.missing else ''}; "
-        )
-        written = f", about {_size(estimate.bytes_out)} compressed"
-    lines = [
-        f"plan    {plan.rows * plan.columns / 1e6:.2f} million cells, {plan.blocks} block(s) of {plan.block}, "
-        f"{plan.years} years, {plan.tasks} tasks on {jobs}",
-        f"bytes   {read}cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression"
-        f"{written}",
-        f"layout  {_layout(plan)}",
-        f"memory  about {_size(plan.peak_memory)} at the peak (ingest {_size(plan.memory.ingest)}, "
-        f"analyse {_size(plan.memory.analyse)})",
-    ]
-    if estimate is not None:
-        lines.append(
-            f"time    about {_duration(estimate.ingest + estimate.analyse)} (ingest {_duration(estimate.ingest)}, "
-            f"analyse {_duration(estimate.analyse)}), without downloads, tables and report; from {estimate.stands_on}"
-        )
-    return lines
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def _layout(plan: Plan) -> str:
-    chunk, shard = plan.sides.chunk, plan.sides.shard
-    held = f" in shards of {shard} x {shard}" if shard else ", no shards"
-    return f"chunks of {chunk} x {chunk} cells{held}, about {plan.files} files"
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if n < 1024 or unit == "TiB":
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1024
-    return ""
 
 
 @app.command("run")
@@ -442,26 +253,7 @@ def compare_command(
 
     with Teller(quiet=quiet, log=log) as teller:
         found = compare_runs(out_a, out_b, out, block=block, progress=teller.progress)
-    print("\n".join(_comparison_lines(found)))  # noqa: T201
-
-
-def _comparison_lines(found: Comparison) -> list[str]:
-    lines = [
-        f"recipe     {key}: {'absent' if one is None else one} in A, {'absent' if other is None else other} in B"
-        for key, one, other in found.recipes
-    ] or ["recipe     the recipes do not differ"]
-    lines += [f"note       {note}" for note in found.notes]
-    lines.append(
-        f"mean NEP   A {found.mean_a:.6g}, B {found.mean_b:.6g}, B minus A {found.mean_difference:.6g} gC m-2 yr-1, "
-        f"{found.years[0]}-{found.years[-1]}, where both have a value ({found.area_km2:.0f} km2)"
-    )
-    if found.area_only_a_km2 or found.area_only_b_km2:
-        lines.append(
-            f"area       a value in A only {found.area_only_a_km2:.0f} km2, in B only {found.area_only_b_km2:.0f} km2"
-        )
-    if found.sign_share == found.sign_share:
-        lines.append(f"sign       the slope of NEP has another sign in B on {100 * found.sign_share:.2f} % of the area")
-    return [*lines, *(str(path) for path in found.paths)]
+    print("\n".join(comparison_lines(found)))  # noqa: T201
 
 
 @app.command("readers")
@@ -488,10 +280,6 @@ def _root(
     pass
 
 
-def _print_fault(error: NepcubeError) -> None:
-    print(f"error: {error.what}\n       {error.way_out}", file=sys.stderr)  # noqa: T201
-
-
 def main() -> None:
     """Run the command line and exit with its code."""
     with stopping():
@@ -511,7 +299,7 @@ def _told(error: BaseException) -> int:
         print(stop.words, file=sys.stderr)  # noqa: T201
         return stop.exit_code
     if isinstance(error, NepcubeError):
-        _print_fault(error)
+        print_fault(error)
         return 2
     traceback.print_exception(error)
     print(  # noqa: T201
@@ -520,7 +308,3 @@ def _told(error: BaseException) -> int:
         file=sys.stderr,
     )
     return 1
-
-
-if __name__ == "__main__":
-    main()
