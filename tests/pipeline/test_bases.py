@@ -149,7 +149,6 @@ def test_what_a_model_needs_is_asked_for(cli, write_recipe, tmp_path):
         (_gsmsr(path=soil) | {"respiration__basis": "annual"}, "respiration: gsmsr has no annual basis."),
         (_gsmsr(path=str(tmp_path / "odd.tif")), "respiration.fields.soil_carbon: 'percent' cannot become 'kg m-2'."),
         (_gsmsr(path=soil) | {"respiration__model": "pei2009"}, "soil_carbon: pei2009 has no use for it."),
-        (_gsmsr(path=soil) | {"respiration__model": "gmsr"}, "'gmsr' is not a respiration model."),
         (_gsmsr(path=str(tmp_path / "none.tif")), "none.tif: no file matches."),
     ):
         found = cli("check", write_recipe(**changes))

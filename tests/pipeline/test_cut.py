@@ -15,7 +15,7 @@ from nepcube.errors import NepcubeError, RecipeError
 from nepcube.execute import Stopped
 
 
-@pytest.mark.parametrize("block", [64, pytest.param(192, marks=pytest.mark.slow), 2048])
+@pytest.mark.parametrize("block", [64, *(pytest.param(n, marks=pytest.mark.slow) for n in (192, 2048))])
 def test_any_block_gives_the_same_arrays(finished, tools, tmp_path, block):
     out = tools.do_stages(finished.recipe, tmp_path / "out", block=block)
     tools.same_arrays(out, finished.out)
@@ -135,7 +135,7 @@ def stopped_run(recipe, out, stage, n, *, block=64):
         ("ingest", 9),
         pytest.param("ingest", 36, marks=pytest.mark.slow),
         pytest.param("analyse", 0, marks=pytest.mark.slow),
-        ("analyse", 4),
+        pytest.param("analyse", 4, marks=pytest.mark.slow),
         pytest.param("aggregate", 3, marks=pytest.mark.slow),
         ("aggregate", 13),
     ],
@@ -246,6 +246,7 @@ def test_another_recipe_does_not_continue_what_was_stopped_in_ingest(finished, w
         pipeline.run_stage("ingest", other, out, options=pipeline.Options(block=64))
 
 
+@pytest.mark.slow
 def test_another_recipe_does_not_continue_an_append_that_was_stopped(finished, write_recipe, tools, tmp_path):
     out = tmp_path / "out"
     pipeline.run_stage("ingest", write_recipe(period=[2001, 2005]), out, options=pipeline.Options(block=64))
@@ -428,6 +429,7 @@ def test_other_regions_rerun_the_tables(copied, write_recipe, tools, archive, tm
     assert (copied.out / "tables" / "summary.csv").read_bytes() != (fresh / "tables" / "summary.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_generated_archive_grows_with_the_period(write_recipe, tools, tmp_path):
     # the recipe of the demonstration, one year longer
     folder = tmp_path / "archive"

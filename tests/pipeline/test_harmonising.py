@@ -225,7 +225,6 @@ def test_what_is_no_relief_is_refused(write_recipe, cli, tmp_path):
         file.units = ("m",)
     for dem, what in (
         ("small.tif", "small.tif: it does not cover `grid.bounds`."),
-        ("absent.tif", "absent.tif: no file matches."),
         ({"path": "dem.tif", "units": "feet"}, "dem.tif: elevation.dem: 'feet' is neither a height (m) nor a"),
         ("*.tif", "*.tif: 2 files match `elevation.dem`, one raster is needed."),
     ):
@@ -235,6 +234,7 @@ def test_what_is_no_relief_is_refused(write_recipe, cli, tmp_path):
         assert any(what in line for line in told.err)
 
 
+@pytest.mark.slow
 def test_months_of_climate_are_kept_where_asked(archive, write_recipe, tools, tmp_path):
     changes = {"respiration__basis": "monthly", "period": (2001, 2003)}
     out = tools.do_stages(write_recipe(**changes), tmp_path / "out", "ingest", "analyse")
@@ -297,6 +297,7 @@ def test_two_records_of_npp_are_joined_where_the_recipe_says_so(archive, write_r
     assert "061" in again.npp.attrs["product"]
 
 
+@pytest.mark.slow
 def test_a_second_record_may_begin_after_what_is_done(archive, write_recipe, tools, tmp_path, finished):
     early, late = two_records(archive, tmp_path)
     first = write_recipe(sources__npp__path=f"{early}/*.hdf", period=(2001, 2003))

@@ -274,7 +274,7 @@ class StopAt:
     ("stage", "n"),
     [
         pytest.param("ingest", 9, marks=pytest.mark.slow),
-        ("analyse", 3),
+        pytest.param("analyse", 3, marks=pytest.mark.slow),
         pytest.param("aggregate", 9, marks=pytest.mark.slow),
     ],
 )
