@@ -115,6 +115,14 @@ def run_command(
     print(page)  # noqa: T201
 
 
+def _do_stage(stage: str, recipe: Path, out: str, options: Options, quiet: bool, log: Path | None) -> None:
+    from nepcube.pipeline import run_stage
+
+    with Teller(quiet=quiet, log=log) as teller:
+        run_stage(stage, recipe, out, options=options, progress=teller.progress, say=teller.say)
+    print(out)  # noqa: T201
+
+
 def _stage_command(stage: str, text: str) -> None:
     def command(
         recipe: RecipeFile,
@@ -126,12 +134,7 @@ def _stage_command(stage: str, text: str) -> None:
         quiet: Quiet = False,
         log: Log = None,
     ) -> None:
-        from nepcube.pipeline import run_stage
-
-        options = _options(workers, memory, scheduler, block)
-        with Teller(quiet=quiet, log=log) as teller:
-            run_stage(stage, recipe, out, options=options, progress=teller.progress, say=teller.say)
-        print(out)  # noqa: T201
+        _do_stage(stage, recipe, out, _options(workers, memory, scheduler, block), quiet, log)
 
     command.__doc__ = text
     app.command(stage)(command)
@@ -158,16 +161,15 @@ def report_command(
     log: Log = None,
 ) -> None:
     """Draw the figures and write report.html again, or write the tables in other formats."""
-    from nepcube.pipeline import export_tables, run_stage
-
-    if tables is not None:
-        for path in export_tables(out, [name.strip() for name in tables.split(",")]):
-            print(path)  # noqa: T201
+    if tables is None:
+        _do_stage("report", recipe, out, _options(workers, memory, scheduler, block), quiet, log)
         return
-    options = _options(workers, memory, scheduler, block)
+    from nepcube.pipeline import write_tables
+
     with Teller(quiet=quiet, log=log) as teller:
-        run_stage("report", recipe, out, options=options, progress=teller.progress, say=teller.say)
-    print(out)  # noqa: T201
+        written = write_tables(recipe, out, [name.strip() for name in tables.split(",")], say=teller.say)
+    for path in written:
+        print(path)  # noqa: T201
 
 
 _stage_command("publish", "Write the maps as cloud-optimised GeoTIFF with a STAC item.")

@@ -33,7 +33,12 @@ _NONE = range(0)
 
 def window_data(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Any:
     """Give a variable in a window of the target, lazy where it is."""
-    return _joined(window_pieces(var, source, grid, window, how), lambda piece: piece.sampled())
+    return lazy_pieces(window_pieces(var, source, grid, window, how))
+
+
+def lazy_pieces(pieces: Pieces) -> Any:
+    """Give what the pieces make of the window, lazy where they are."""
+    return _joined(pieces, lambda piece: piece.sampled())
 
 
 def window_pieces(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Pieces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nepcube.harmonise.methods import (
     METHODS,
     Method,
     Pieces,
+    lazy_pieces,
     sample_pieces,
     to_read,
     window_data,
@@ -125,19 +127,11 @@ def regrid_window(
     """
     import xarray as xr
 
-    _require_known(method, engine, min_fraction)
-    source = Lattice.of(ds)
-    steps = slice(None) if step is None else slice(step, step + 1)
-    out = {}
-    for name, var in ds.data_vars.items():
-        if not _is_spatial(var, ds):
-            out[name] = var
-            continue
-        how = _how(var, source, grid, method, min_fraction, engine, weights)
-        data = window_data(var, source, grid, window, replace(how, lead=(steps,) if var.ndim > 2 else ()))
-        coords = _coords_of(var if step is None else var[steps])
-        out[name] = xr.DataArray(data, dims=_dims_of(var, grid), coords=coords, attrs=var.attrs)
-    return _dress(out, ds, grid, window)
+    out = {n: var for n, var in ds.data_vars.items() if not _is_spatial(var, ds)}
+    for name, var, pieces in _pieces(ds, grid, window, method, min_fraction, engine, weights, step):
+        coords = _coords_of(var if step is None else var[step : step + 1])
+        out[name] = xr.DataArray(lazy_pieces(pieces), dims=_dims_of(var, grid), coords=coords, attrs=var.attrs)
+    return _dress({name: out[name] for name in ds.data_vars}, ds, grid, window)
 
 
 @dataclass(frozen=True)
@@ -167,16 +161,28 @@ def regrid_later(
     step: int | None = None,
 ) -> Later:
     """Prepare what `regrid_window` gives, without a graph of it: the values are the same."""
+    found = _pieces(ds, grid, window, method, min_fraction, engine, None, step)
+    return Later({str(name): pieces for name, _, pieces in found})
+
+
+def _pieces(
+    ds: xr.Dataset,
+    grid: GeoBox,
+    window: Window,
+    method: str,
+    min_fraction: float,
+    engine: str,
+    weights: str | os.PathLike[str] | Place | None,
+    step: int | None,
+) -> Iterator[tuple[Any, xr.DataArray, Pieces]]:
+    # of each spatial variable what the window needs of it
     _require_known(method, engine, min_fraction)
     source = Lattice.of(ds)
     steps = slice(None) if step is None else slice(step, step + 1)
-    pieces = {}
     for name, var in ds.data_vars.items():
         if _is_spatial(var, ds):
-            how = _how(var, source, grid, method, min_fraction, engine, None)
-            lead = (steps,) if var.ndim > 2 else ()
-            pieces[str(name)] = window_pieces(var, source, grid, window, replace(how, lead=lead))
-    return Later(pieces)
+            how = _how(var, source, grid, method, min_fraction, engine, weights)
+            yield name, var, window_pieces(var, source, grid, window, replace(how, lead=(steps,) * (var.ndim > 2)))
 
 
 def _is_spatial(var: xr.DataArray, ds: xr.Dataset) -> bool:

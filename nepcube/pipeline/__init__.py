@@ -9,8 +9,8 @@ from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import export_tables, report
-from nepcube.pipeline.running import run, run_stage
+from nepcube.pipeline.reporting import report
+from nepcube.pipeline.running import run, run_stage, write_tables
 from nepcube.pipeline.status import status
 from nepcube.pipeline.validating import validate
 from nepcube.store import let_end
@@ -25,7 +25,6 @@ __all__ = [
     "audit",
     "check",
     "compare_runs",
-    "export_tables",
     "ingest",
     "let_end",
     "list_readers",
@@ -37,4 +36,5 @@ __all__ = [
     "run_stage",
     "status",
     "validate",
+    "write_tables",
 ]

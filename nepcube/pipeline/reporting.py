@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,12 @@ from nepcube import recipe as recipes
 from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
-from nepcube.execute import RunLock
 from nepcube.pipeline import provenance
 from nepcube.pipeline.aggregate import TABLES
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
-from nepcube.places import Place, place_of
+from nepcube.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,28 +92,11 @@ def _maps(run: Run) -> xr.Dataset:
     return thin.compute(scheduler="threads", num_workers=run.engine.threads)
 
 
-def export_tables(out: str | os.PathLike[str] | Place, formats: Sequence[str]) -> list[Place]:
-    """Write the tables of a run in other formats beside the CSV files.
-
-    Parameters
-    ----------
-    out : path-like, str or Place
-        The output of a run whose tables are made.
-    formats : sequence of {"md", "tex", "xlsx", "parquet"}
-
-    Raises
-    ------
-    SpecError
-        A format is not known, or its package is not installed.
-    StoreError
-        There are no tables, or another run holds the output.
-    """
-    report_room.require_formats(formats)
-    out = place_of(out)
-    tables = read_tables(out)
-    with RunLock(out), (out / "tables").local_folder() as folder:
-        written = report_room.write_formats(tables, folder, formats)
-        return [out / "tables" / path.name for path in written]
+def export_tables(run: Run, formats: Sequence[str]) -> list[Place]:
+    """Write the tables of a run in other formats beside the CSV files; give their paths."""
+    folder = run.out / "tables"
+    with folder.local_folder() as local:
+        return [folder / path.name for path in report_room.write_formats(read_tables(run.out), local, formats)]
 
 
 def read_tables(out: Place) -> dict[str, pd.DataFrame]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nepcube import recipe as recipes
+from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import NepcubeError, RecipeError, StoreError
 from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, told
@@ -20,7 +21,7 @@ from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import report
+from nepcube.pipeline.reporting import export_tables, read_tables, report
 from nepcube.pipeline.status import damage_of, take_back_damage
 from nepcube.places import LocalPlace, Place, place_of
 
@@ -89,6 +90,50 @@ def run_stage(
     Parameters are those of `run`.
     """
     _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
+
+
+def write_tables(
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    formats: Sequence[str],
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path | str]:
+    """Write the tables of a recipe's output in other formats beside the CSV files.
+
+    Parameters
+    ----------
+    recipe : Recipe or path-like
+        The recipe whose tables they are.
+    out : path-like or str
+        The output folder, or its URL; the tables must be made.
+    formats : sequence of {"md", "tex", "xlsx", "parquet"}
+    say : callable, optional
+        Called with lines for the user.
+
+    Returns
+    -------
+    list of pathlib.Path or str
+
+    Raises
+    ------
+    NepcubeError
+        A format is not known or its package is not installed, the tables are not made for this recipe, or another run
+        holds the output.
+    """
+    report_room.require_formats(formats)
+    place = place_of(out)
+    read_tables(place)
+    if not isinstance(recipe, recipes.Recipe):
+        recipe = recipes.load_recipe(recipe)
+    options = settle(recipe, Options(), place)[1]
+    try:
+        with RunLock(place), make_engine(Settings(threads=1), say=say) as engine:
+            job = prepare(recipe, place, engine, options, say=say)
+            _require_before(job, "report")
+            return [path.handle for path in export_tables(job, formats)]
+    except OSError as error:
+        raise told(error) from None
 
 
 def _do(

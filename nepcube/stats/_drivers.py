@@ -14,13 +14,13 @@ import numpy as np
 
 from nepcube.stats._kernels import partial_of
 from nepcube.stats._pvalues import CLOSED, incomplete_beta, student, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, cross_products, part, room, sum_products, tiled
+from nepcube.stats._tiles import TILE, centred, cross_products, inlined, part, room, sum_products, tiled
 
 #: of a series' variance, what the others must leave free for the cross-products to be exact enough
 CLEAR = 1e-3
 
 
-@part
+@inlined
 def without_time(d: Any, m: int, cross: Any, before: Any) -> None:
     """Take the straight line over time from each centred series; twice, against rounding."""
     size = d.shape[1]
@@ -36,7 +36,7 @@ def without_time(d: Any, m: int, cross: Any, before: Any) -> None:
                     d[v, i, j] -= cross[m, v, j] * d[m, i, j]
 
 
-@part
+@inlined
 def inverse_roots(cross: Any, m: int, scale: Any, root: Any, inverse: Any, clear: Any) -> None:
     """Invert the Cholesky factors of the correlations of m series, of some cells at once.
 
@@ -77,7 +77,7 @@ def inverse_roots(cross: Any, m: int, scale: Any, root: Any, inverse: Any, clear
                 inverse[a, b, j] = -inverse[a, b, j] * inverse[a, a, j]
 
 
-@part
+@inlined
 def _freedom(
     cross: Any, before: Any, mean: Any, n: Any, inverse: Any, total: int, eps: float, free: Any, clear: Any
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nepcube.stats._pvalues import CLOSED, students, t_pvalue
-from nepcube.stats._tiles import TILE, centred, part, room, sum_products, tiled
+from nepcube.stats._tiles import TILE, centred, inlined, room, sum_products, tiled
 
 #: of the squares of a series' values: what is left below is rounding
 DUST = 1e-24
@@ -43,7 +43,7 @@ def describe(series: Any, t: Any, least: float, out: Any) -> None:
             _line(d, good, t, mean, syy, first, out)
 
 
-@part
+@inlined
 def _line(d: Any, good: Any, t: Any, mean: Any, syy: Any, first: int, out: Any) -> None:
     # ordinary least squares on t; spoils d
     size = d.shape[1]

@@ -26,7 +26,12 @@ def part(function: Any) -> Any:
     return compiled(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@part
+def inlined(function: Any) -> Any:
+    """Write a part of kernels into each that calls it: what one kernel calls once is so compiled once, not twice."""
+    return compiled(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
+
+
+@inlined
 def room(series: int, size: int) -> Any:
     """Give the arrays that `centred` fills: departures, good years, their number, means, and what is infinite."""
     return (
@@ -38,7 +43,7 @@ def room(series: int, size: int) -> Any:
     )
 
 
-@part
+@inlined
 def centred(series: Any, t: Any, timed: bool, first: int, d: Any, good: Any, n: Any, mean: Any, wild: Any) -> None:
     """Take the mean over the complete years from each series of a tile of cells.
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from nepcube.errors import SpecError
-from nepcube.pipeline import export_tables
+from nepcube.pipeline import write_tables
 from nepcube.report.formats import FORMATS, latex, markdown, require_formats, write_formats
 
 TABLE = pd.DataFrame(
@@ -115,7 +115,18 @@ def test_the_tables_of_a_run(copied, cli):
         "error: --tables: 'doc' is not a format.",
         "       Use one of md, tex, xlsx, parquet.",
     ]
-    assert all(str(p).endswith(".md") for p in export_tables(copied.out, ["md"]))
+    assert all(str(p).endswith(".md") for p in write_tables(copied.recipe, copied.out, ["md"]))
+
+
+def test_the_tables_must_be_those_of_the_recipe(copied, cli, write_recipe, tmp_path):
+    other = write_recipe(respiration__basis="monthly")
+    found = cli("report", other, "-o", copied.out, "--tables", "md")
+    assert found.code == 2
+    assert found.err[0].endswith("`report` needs `analyse`, which is not done for this recipe.")
+    assert not list((copied.out / "tables").glob("*.md"))
+    found = cli("report", copied.recipe, "-o", tmp_path / "none", "--tables", "md")
+    assert (found.code, len(found.err)) == (2, 2)
+    assert not (tmp_path / "none").exists()
 
 
 def test_without_the_packages_nothing_of_them_is_imported():
