@@ -1,0 +1,47 @@
+"""The words of figures and page, in each language: one TOML file a subject and language, with the same keys.
+
+Names that come from files and recipes are never translated.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = ["LANGUAGES", "Language", "words"]
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+@cache
+def words(subject: str, language: Language) -> Mapping[str, str]:
+    """Give the words of a subject.
+
+    Parameters
+    ----------
+    subject : str
+        The first part of the file's name, such as ``figures``.
+    language : {"en", "zh"}
+
+    Returns
+    -------
+    mapping of str to str
+        By key; those of a table of the file are joined by dots (``caption.series``). Placeholders are `str.format`'s.
+    """
+    text = (files(__name__) / f"{subject}.{language}.toml").read_text(encoding="utf-8")
+    return MappingProxyType(dict(_flat(tomllib.loads(text))))
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    out: list[tuple[str, str]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            out += _flat(value, f"{before}{key}.")
+        else:
+            out.append((f"{before}{key}", str(value)))
+    return out
