@@ -29,6 +29,8 @@ _TASK_SECONDS = 0.5
 _MOST_TOGETHER = 32
 # seconds after which the size of a cluster is asked for again
 _LOOK_AGAIN = 5.0
+# seconds within which own processes are there
+_STARTED = 120.0
 # seconds within which a client notices that its scheduler is gone
 _NOTICED = 20.0
 
@@ -103,12 +105,15 @@ class Cluster:
         A client of it.
     need : Need, optional
         What a worker must have, looked at on each before its first job.
+    starting : int, optional
+        Workers of one thread that are just being started; the first job waits for all of them.
     """
 
-    def __init__(self, client: Any, need: Need | None = None) -> None:
+    def __init__(self, client: Any, need: Need | None = None, *, starting: int | None = None) -> None:
         self.client = client
         self.need = need
-        self.width = max(1, sum(client.nthreads().values()))
+        self.starting = starting
+        self.width = starting or max(1, sum(client.nthreads().values()))
         self.threads = min(self.width, os.cpu_count() or 1)
         # a client whose scheduler is gone does not know any more where it was
         self.address = str(getattr(client.scheduler, "address", "") or "The cluster")
@@ -117,6 +122,7 @@ class Cluster:
         from distributed import as_completed
         from distributed.comm import CommClosedError
 
+        self._wait_for_workers()
         queue = iter(jobs)
         # what tasks gave back goes before what is new
         again: deque[J] = deque()
@@ -167,6 +173,19 @@ class Cluster:
             if running and not self._is_lost():
                 with signals.held():
                     self._leave(set(running), pool)
+
+    def _wait_for_workers(self) -> None:
+        if self.starting is None:
+            return
+        try:
+            self.client.wait_for_workers(self.starting, timeout=_STARTED)
+        except TimeoutError:
+            there = len(self.client.nthreads())
+            raise StoreError(
+                f"--workers {self.starting}: {there} of them started within {_STARTED:.0f} seconds.",
+                "Take fewer workers, or none (threads), or look at what else this machine does.",
+            ) from None
+        self.starting = None
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker

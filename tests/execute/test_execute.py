@@ -189,7 +189,7 @@ def test_a_fault_on_a_cluster_comes_out_after_what_was_done_before_it(cluster, a
 
     def all_of_them():
         for n, _ in cluster.map(Faulty(at, error), range(200)):
-            done.append(n)  # noqa: PERF401  what came before the fault is wanted
+            done.append(n)
 
     with pytest.raises(kind):
         all_of_them()
