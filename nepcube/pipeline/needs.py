@@ -8,6 +8,7 @@ chunk and the years, and not on the area.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from nepcube import recipe as recipes
 from nepcube.store import KEPT, Sides
@@ -19,6 +20,8 @@ _WORKER = 50 * MIB
 _LEADER = 255 * MIB
 # what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
 _THREAD = 4 * MIB
+# pyarrow, which pandas imports where it is installed
+_ARROW = 35 * MIB
 # what a process holds once more where it is the first to compile the kernels
 _COMPILING = 80 * MIB
 # bytes a cell of a block: NPP and its flags in the source and on the grid, a driver on the grid, positions
@@ -107,13 +110,15 @@ def needs_of(
     if "npp" in readers:
         kept = max(_TILED.get(r.source.reader, (0, 0))[0] for r in readers["npp"].records(recipe.period))
     native = _native_field(recipe)
+    arrow = _ARROW if find_spec("pyarrow") is not None else 0
 
     def peak(stage: str, one: int, kept: int) -> int:
-        base = _BASE[stage] + _COMPILING * first
+        base = _BASE[stage] + arrow + _COMPILING * first
         if processes is None:
             return base + max(kept + threads * one, native)
         # the climate's own fields are made by the process that leads
-        return max(_LEADER + processes * (base + _WORKER + kept + one), _LEADER + native)
+        leader = _LEADER + arrow
+        return max(leader + processes * (base + _WORKER + kept + one), leader + native)
 
     return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0))
 
