@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nepcube import nep as nep_room
 from nepcube import regions as region_room
 from nepcube import report as report_room
 from nepcube import spec, stats, store
@@ -18,6 +19,15 @@ from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, areas, classes_of, inside
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.uncertainty import TABLES as UNCERTAINTY_TABLES
+from nepcube.pipeline.uncertainty import (
+    UncertaintySums,
+    area_scale,
+    errors_of,
+    map_names,
+    uncertainty_tables,
+    with_errors,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
-    "respiration_bases", "field_significance", *CODED.values(),
+    "respiration_bases", "field_significance", *CODED.values(), *UNCERTAINTY_TABLES,
 )  # fmt: skip
 HIGHLY = 0.01
 # what the attributes of a map of p-values begin with that tell what holds over the whole map
@@ -54,6 +64,8 @@ class Job:
     flagged: bool
     years: int
     alpha: float
+    errors: nep_room.InputErrors | None = None
+    area_scale: float = 1.0
 
 
 def aggregate(run: Run) -> None:
@@ -82,7 +94,7 @@ def aggregate(run: Run) -> None:
     classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
     run.statistics.create([c.layout() for c in classes], None)
     totals: Sums | None = None
-    jobs = [_job(run, w, classes=classes) for w in blocks]
+    jobs = [replace(_job(run, w, classes=classes), area_scale=area_scale(largest)) for w in blocks]
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         totals = found_sums if totals is None else totals + found_sums
@@ -143,6 +155,7 @@ def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
         flagged=run.flagged,
         years=len(run.years),
         alpha=run.recipe.statistics.alpha,
+        errors=errors_of(run.recipe),
     )
 
 
@@ -169,6 +182,7 @@ class Sums:
     classes: dict[str, region_room.ClassSums]
     flags: tuple[region_room.ClassSums, ...]
     signs: dict[str, region_room.ClassSums]
+    uncertainty: UncertaintySums | None
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
@@ -177,6 +191,7 @@ class Sums:
             {n: s + other.classes[n] for n, s in self.classes.items()},
             tuple(a + b for a, b in zip(self.flags, other.flags, strict=True)),
             {n: s + other.signs[n] for n, s in self.signs.items()},
+            None if self.uncertainty is None or other.uncertainty is None else self.uncertainty + other.uncertainty,
         )
 
 
@@ -217,6 +232,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
         *tests,
         *tests.values(),
         *job.coded,
+        *(() if job.errors is None else map_names(job.errors)),
     }
     maps = store.read_block(job.statistics.path, sorted(names), job.window)
     labels = maps["region"]
@@ -246,6 +262,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
                 n: region_room.ClassSums.of(_sign_codes(maps[n], maps[p], job.alpha), labels, sizes, size)
                 for n, p in tests.items()
             },
+            None if job.errors is None else UncertaintySums.of(maps, job.errors, labels, sizes, size, job.area_scale),
         ),
         classes,
     )
@@ -290,6 +307,10 @@ def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, p
     tables["significance"] = region_room.significance_table(
         sums.signs, names, alpha=run.recipe.statistics.alpha, highly=HIGHLY
     )
+    errors = errors_of(run.recipe)
+    if errors is not None and sums.uncertainty is not None:
+        tables |= uncertainty_tables(sums.uncertainty, errors, names)
+        tables["summary"] = with_errors(tables["summary"], tables["uncertainty"])
     if run.flagged:
         tables["npp_flags"] = region_room.flag_table(sums.flags, names, years, spec.NPP_FLAGS)
     return tables

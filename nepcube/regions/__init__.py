@@ -3,7 +3,15 @@
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.polygons import load_regions, outline_labels
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
-from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
+from nepcube.regions.tables import (
+    class_table,
+    code_table,
+    flag_table,
+    groups_of,
+    series_table,
+    significance_table,
+    summary_table,
+)
 
 __all__ = [
     "ClassSums",
@@ -12,6 +20,7 @@ __all__ = [
     "class_table",
     "code_table",
     "flag_table",
+    "groups_of",
     "label_attrs",
     "label_regions",
     "label_window",

@@ -1,0 +1,171 @@
+"""The error of NEP in a run: what the recipe states, the maps of it, and its tables by region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube import nep
+from nepcube import regions as region_room
+from nepcube.errors import RecipeError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from nepcube import recipe as recipes
+
+TABLES = ("uncertainty", "uncertainty_components")
+_MAPS = {
+    "nep_mean_uncertainty": "standard_error",
+    "nep_mean_uncertainty_npp": "npp",
+    "nep_mean_uncertainty_respiration": "respiration",
+    "nep_sink_probability": "sink_probability",
+}
+_NPP, _NPP_BY_YEAR, _RH = "npp_sensitivity", "npp_sensitivity_by_year", "rh_sensitivity_"
+# gC m-2 times km2 is 1e6 gC, and a teragram is 1e12
+_TG = 1e-6
+# a power of two, which changes no digit, brings squares of carbon fluxes near one
+_FLUX = 64.0
+
+
+def errors_of(recipe: recipes.Recipe) -> nep.InputErrors | None:
+    """Give the errors that a recipe states, if it does.
+
+    Raises
+    ------
+    RecipeError
+        Not every coefficient of the model has its error, or the correlations are impossible.
+    """
+    stated = recipe.uncertainty
+    if stated is None:
+        return None
+    try:
+        model = nep.require_sensitive(nep.respiration_model(recipe.respiration.model))
+        nep.require_coefficients(model, list(stated.respiration))
+        absent = [name for name in model.coefficients if name not in stated.respiration]
+        if absent:
+            raise SpecError(
+                f"respiration: {', '.join(absent)} of {model.name} not given.",
+                "Say the relative error of each coefficient; 0 takes it as exact.",
+            )
+        return nep.InputErrors(
+            **stated.npp.model_dump(), respiration=dict(stated.respiration), correlation=stated.correlation
+        )
+    except SpecError as error:
+        raise RecipeError(f"uncertainty.{error.what}", error.way_out) from None
+
+
+def named_maps(means: xr.Dataset, errors: nep.InputErrors) -> dict[str, xr.DataArray]:
+    """Give the maps of the error of mean NEP under their names in the store, from `nep.mean_sensitivities`."""
+    found = nep.propagate(means, errors)
+    out = {name: found[of] for name, of in _MAPS.items()}
+    out |= {_NPP: means["npp"], _NPP_BY_YEAR: means["npp_by_year"]}
+    return out | {f"{_RH}{name}": means[f"rh_{name}"] for name in errors.coefficients}
+
+
+def map_names(errors: nep.InputErrors) -> tuple[str, ...]:
+    """Name the maps that the sums by region are made of."""
+    return ("nep_mean", _NPP, _NPP_BY_YEAR, *(f"{_RH}{name}" for name in errors.coefficients))
+
+
+@dataclass(frozen=True)
+class UncertaintySums:
+    """What the tables are made of: signed sums of the sensitivities, and sums of squares; adds up without loss.
+
+    `scale` is a power of two that brings areas near one.
+    """
+
+    signed: region_room.YearSums
+    squares: region_room.YearSums
+    scale: float
+
+    @classmethod
+    def of(
+        cls,
+        maps: Mapping[str, NDArray[Any]],
+        errors: nep.InputErrors,
+        labels: NDArray[Any],
+        areas: NDArray[np.float64],
+        regions: int,
+        scale: float,
+    ) -> UncertaintySums:
+        """Sum one block."""
+        counts = maps["nep_count"] > 0
+        names = [name for name in map_names(errors) if name != _NPP_BY_YEAR]
+        signed = region_room.YearSums.of(np.stack([maps[n] for n in names]), labels, areas, counts, regions)
+        near_one = areas * scale
+        rooted = np.stack([np.asarray(maps[n], np.float64) / _FLUX for n in (_NPP, _NPP_BY_YEAR)])
+        squares = region_room.YearSums.of(rooted * rooted * near_one, labels, near_one, counts, regions)
+        return cls(signed, squares, scale)
+
+    def __add__(self, other: UncertaintySums) -> UncertaintySums:
+        return UncertaintySums(self.signed + other.signed, self.squares + other.squares, self.scale)
+
+
+def area_scale(largest: float) -> float:
+    """Give the power of two that brings areas near one, from that of the largest cell, km2."""
+    return float(2.0 ** -np.floor(np.log2(largest)))
+
+
+def uncertainty_tables(sums: UncertaintySums, errors: nep.InputErrors, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Make the tables of the error of mean NEP by region: in all, and by what it comes from."""
+    import pandas as pd
+
+    rows, parts = [], []
+    for region, members in region_room.groups_of(names).items():
+        _, areas, totals = sums.signed.over(members)
+        _, _, squares = sums.squares.over(members)
+        area = float(areas[0, 0])
+        means = totals[0] / area if area > 0 else np.full(totals.shape[1], np.nan)
+        mean, npp, changes = float(means[0]), float(means[1]), means[2:]
+        roots = np.sqrt(squares[0]) * _FLUX / sums.scale / area if area > 0 else np.full(2, np.nan)
+        by_coefficient = dict(zip(errors.coefficients, map(float, changes), strict=True))
+        of_npp, of_rh, both = (float(v) for v in nep.combine(npp, roots[0], roots[1], by_coefficient, errors))
+        rows.append(
+            {
+                "region": region,
+                "mean_gc_m2": mean,
+                "standard_error_gc_m2": both,
+                "lower_gc_m2": mean - nep.NORMAL_95 * both,
+                "upper_gc_m2": mean + nep.NORMAL_95 * both,
+                "sink_probability": float(nep.chance_of_sink(mean, both)),
+                "npp_error_gc_m2": of_npp,
+                "respiration_error_gc_m2": of_rh,
+                "total_tgc": mean * area * _TG,
+                "total_standard_error_tgc": both * area * _TG,
+                "area_km2": area,
+            }
+        )
+        stated = {
+            "npp_systematic": (errors.systematic, npp),
+            "npp_by_cell": (errors.by_cell, float(roots[0])),
+            "npp_by_cell_year": (errors.by_cell_year, float(roots[1])),
+        }
+        # a coefficient that is exact has no sensitivity in the maps
+        changed = {name: -value for name, value in by_coefficient.items()}
+        stated |= {f"rh_{n}": (v, changed.get(n, float("nan"))) for n, v in errors.respiration.items()}
+        parts += [
+            {
+                "region": region,
+                "component": component,
+                "relative_error": relative,
+                "sensitivity_gc_m2": change,
+                "standard_error_gc_m2": abs(relative * change) if relative > 0 else 0.0,
+            }
+            for component, (relative, change) in stated.items()
+        ]
+    return {"uncertainty": pd.DataFrame(rows), "uncertainty_components": pd.DataFrame(parts)}
+
+
+def with_errors(summary: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:
+    """Put the standard errors of the mean and of the annual total at the end of the summary."""
+    by_region = uncertainty.set_index("region")
+    return summary.assign(
+        mean_uncertainty_gc_m2=summary["region"].map(by_region["standard_error_gc_m2"]),
+        total_uncertainty_tgc=summary["region"].map(by_region["total_standard_error_tgc"]),
+    )

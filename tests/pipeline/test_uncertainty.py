@@ -1,0 +1,126 @@
+"""The error of NEP in a run: maps and tables beside plain numpy, and nothing of it where it is not asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.stats import norm
+
+ERRORS = {
+    "npp": {"systematic": 0.15, "by_cell": 0.2, "by_cell_year": 0.1},
+    "respiration": {"scale": 0.1, "temperature": 0.2, "precipitation": 0.25, "share": 0.0},
+    "correlation": [["scale", "temperature", -0.5]],
+    "source": "an example, no judgement",
+}
+R = np.array([0.1, 0.2, 0.25])
+CORRELATION = np.array([[1.0, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.fixture(scope="module")
+def run(archive, tools, tmp_path_factory):
+    """A run with errors, up to its tables."""
+    import yaml
+    from conftest import recipe_text
+
+    folder = tmp_path_factory.mktemp("uncertainty")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, uncertainty=ERRORS)))
+    out = tools.do_stages(recipe, folder / "out")
+    return recipe, out, xr.open_zarr(out / "cube.zarr").load(), xr.open_zarr(out / "statistics.zarr").load()
+
+
+def derivatives(t, p):
+    """Of RH by the logarithm of scale, temperature and precipitation."""
+    factor = 0.22 * 0.465 * 30
+    return np.stack(
+        [
+            factor * (np.exp(0.0913 * t) + np.log(0.3145 * p + 1)),
+            factor * 0.0913 * t * np.exp(0.0913 * t),
+            factor * 0.3145 * p / (0.3145 * p + 1),
+        ]
+    )
+
+
+def twin(cube):
+    """What each error changes the mean by, by cell, in float64: NPP, NPP by year, coefficients."""
+    values = {n: cube[n].values.astype("f8") for n in ("npp", "temperature", "precipitation")}
+    counts = np.isfinite(cube.nep.values).all(axis=0)
+    of_rh = derivatives(values["temperature"], values["precipitation"]).mean(axis=1)
+    by_year = np.sqrt((values["npp"] ** 2).sum(axis=0)) / len(values["npp"])
+    return tuple(np.where(counts, v, np.nan) for v in (values["npp"].mean(axis=0), by_year, of_rh))
+
+
+def test_the_maps(run):
+    _, _, cube, maps = run
+    npp, by_year, of_rh = twin(cube)
+    var_npp = (0.15**2 + 0.2**2) * npp**2 + (0.1 * by_year) ** 2
+    var_rh = np.einsum("i...,j...,ij->...", R[:, None, None] * of_rh, R[:, None, None] * of_rh, CORRELATION)
+    both = np.sqrt(var_npp + var_rh)
+    near = {"rtol": 2e-6, "equal_nan": True}
+    assert np.isfinite(both).sum() > 1000
+    np.testing.assert_allclose(maps.nep_mean_uncertainty_npp, np.sqrt(var_npp), **near)
+    # the parts of temperature and scale cancel where it is cold
+    np.testing.assert_allclose(maps.nep_mean_uncertainty_respiration, np.sqrt(var_rh), rtol=2e-5, equal_nan=True)
+    np.testing.assert_allclose(maps.nep_mean_uncertainty, both, **near)
+    np.testing.assert_allclose(maps.nep_sink_probability, norm.sf(0, maps.nep_mean, both), rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(maps.rh_sensitivity_precipitation, of_rh[2], **near)
+    assert "rh_sensitivity_share" not in maps
+    assert maps.nep_mean_uncertainty.attrs["units"] == "g m-2 year-1"
+
+
+def test_the_tables_are_the_propagation_of_the_region(run):
+    from nepcube.grid import cell_area
+    from nepcube.pipeline.context import grid_of
+    from nepcube.recipe import load_recipe
+
+    recipe, out, cube, maps = run
+    table = pd.read_csv(out / "tables" / "uncertainty.csv").set_index("region")
+    parts = pd.read_csv(out / "tables" / "uncertainty_components.csv").set_index(["region", "component"])
+    summary = pd.read_csv(out / "tables" / "summary.csv").set_index("region")
+    grid, _ = grid_of(load_recipe(recipe))
+    area = cell_area(grid).values[:, None] * np.ones(grid.shape)
+    npp, by_year, of_rh = twin(cube)
+    names = list(table.index)
+    assert names == list(summary.index)
+    assert len(names) == 7
+    for k, region in enumerate(names, start=1):
+        chosen = maps.region.values > 0 if region == "all" else maps.region.values == k
+        chosen &= np.isfinite(npp)
+        w = area[chosen] / area[chosen].sum()
+        mean = (w * maps.nep_mean.values[chosen].astype("f8")).sum()
+        systematic = 0.15 * (w * npp[chosen]).sum()
+        by_cell = 0.2 * np.sqrt(((w * npp[chosen]) ** 2).sum())
+        by_cell_year = 0.1 * np.sqrt(((w * by_year[chosen]) ** 2).sum())
+        changes = R * (w * of_rh[:, chosen]).sum(axis=1)
+        var_rh = changes @ CORRELATION @ changes
+        error = np.sqrt(systematic**2 + by_cell**2 + by_cell_year**2 + var_rh)
+        row = table.loc[region]
+        near = {"rel": 1e-6}
+        assert row.mean_gc_m2 == pytest.approx(mean, **near)
+        assert row.mean_gc_m2 == pytest.approx(summary.mean_gc_m2[region], **near)
+        assert row.standard_error_gc_m2 == pytest.approx(error, **near)
+        assert row.npp_error_gc_m2 == pytest.approx(np.sqrt(error**2 - var_rh), **near)
+        assert row.respiration_error_gc_m2 == pytest.approx(np.sqrt(var_rh), rel=2e-5)
+        assert row.lower_gc_m2 == pytest.approx(mean + norm.ppf(0.025) * error, rel=1e-5)
+        assert row.upper_gc_m2 == pytest.approx(mean + norm.ppf(0.975) * error, rel=1e-5)
+        assert row.sink_probability == pytest.approx(norm.sf(0, mean, error), rel=1e-5)
+        assert row.total_tgc == pytest.approx(mean * area[chosen].sum() * 1e-6, **near)
+        assert row.total_standard_error_tgc == pytest.approx(error * area[chosen].sum() * 1e-6, **near)
+        told = parts.loc[region].standard_error_gc_m2
+        assert told["npp_systematic"] == pytest.approx(systematic, **near)
+        assert told["npp_by_cell"] == pytest.approx(by_cell, **near)
+        assert told["npp_by_cell_year"] == pytest.approx(by_cell_year, **near)
+        for name, change in zip(("scale", "temperature", "precipitation"), changes, strict=True):
+            assert told[f"rh_{name}"] == pytest.approx(abs(change), rel=2e-5)
+        assert told["rh_share"] == 0.0
+        # a relative error of a coefficient by one lowers NEP by its sensitivity
+        assert parts.loc[region].sensitivity_gc_m2["rh_scale"] == pytest.approx(-changes[0] / 0.1, **near)
+        assert summary.mean_uncertainty_gc_m2[region] == pytest.approx(error, **near)
+        assert summary.total_uncertainty_tgc[region] == pytest.approx(row.total_standard_error_tgc, rel=1e-12)
+    # what all cells share does not average out, what each has for itself does
+    assert (
+        parts.loc["all"].standard_error_gc_m2["npp_by_cell"]
+        < 0.1 * parts.loc["all"].standard_error_gc_m2["npp_systematic"]
+    )
