@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,22 +89,30 @@ class UncertaintySums:
         cls,
         maps: Mapping[str, NDArray[Any]],
         errors: nep.InputErrors,
-        labels: NDArray[Any],
+        members: region_room.Members,
         areas: NDArray[np.float64],
-        regions: int,
         scale: float,
     ) -> UncertaintySums:
-        """Sum one block."""
+        """Sum one block; `areas` of its cells (y, x) in km2."""
         counts = maps["nep_count"] > 0
         names = [name for name in map_names(errors) if name != _NPP_BY_YEAR]
-        signed = region_room.YearSums.of(np.stack([maps[n] for n in names]), labels, areas, counts, regions)
+        signed = region_room.YearSums.of(np.stack([maps[n] for n in names]), members, areas, counts)
         near_one = areas * scale
         rooted = np.stack([np.asarray(maps[n], np.float64) / _FLUX for n in (_NPP, _NPP_BY_YEAR)])
-        squares = region_room.YearSums.of(rooted * rooted * near_one, labels, near_one, counts, regions)
+        # the weight of a cell is squared, and with it the share of the cell that belongs to the region
+        squared = replace(members, shares=members.shares * members.shares)
+        squares = region_room.YearSums.of(rooted * rooted * near_one, squared, near_one, counts)
         return cls(signed, squares, scale)
 
-    def __add__(self, other: UncertaintySums) -> UncertaintySums:
-        return UncertaintySums(self.signed + other.signed, self.squares + other.squares, self.scale)
+    def widened(self, labels: NDArray[np.int64]) -> UncertaintySums:
+        """Give the sums with more groups, which have nothing yet."""
+        return UncertaintySums(self.signed.widened(labels), self.squares.widened(labels), self.scale)
+
+    def __iadd__(self, other: UncertaintySums) -> UncertaintySums:
+        signed, squares = self.signed, self.squares
+        signed += other.signed
+        squares += other.squares
+        return UncertaintySums(signed, squares, self.scale)
 
 
 def area_scale(largest: float) -> float:
@@ -112,54 +120,51 @@ def area_scale(largest: float) -> float:
     return float(2.0 ** -np.floor(np.log2(largest)))
 
 
-def uncertainty_tables(sums: UncertaintySums, errors: nep.InputErrors, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+def uncertainty_tables(
+    sums: UncertaintySums, errors: nep.InputErrors, groups: Mapping[str, NDArray[np.int64]]
+) -> dict[str, pd.DataFrame]:
     """Make the tables of the error of mean NEP by region: in all, and by what it comes from."""
     import pandas as pd
 
-    rows, parts = [], []
-    for region, members in region_room.groups_of(names).items():
-        _, areas, totals = sums.signed.over(members)
-        _, _, squares = sums.squares.over(members)
-        area = float(areas[0, 0])
-        means = totals[0] / area if area > 0 else np.full(totals.shape[1], np.nan)
-        mean, npp, changes = float(means[0]), float(means[1]), means[2:]
-        roots = np.sqrt(squares[0]) * _FLUX / sums.scale / area if area > 0 else np.full(2, np.nan)
-        by_coefficient = dict(zip(errors.coefficients, map(float, changes), strict=True))
-        of_npp, of_rh, both = (float(v) for v in nep.combine(npp, roots[0], roots[1], by_coefficient, errors))
-        rows.append(
-            {
-                "region": region,
-                "mean_gc_m2": mean,
-                "standard_error_gc_m2": both,
-                "lower_gc_m2": mean - nep.NORMAL_95 * both,
-                "upper_gc_m2": mean + nep.NORMAL_95 * both,
-                "sink_probability": float(nep.chance_of_sink(mean, both)),
-                "npp_error_gc_m2": of_npp,
-                "respiration_error_gc_m2": of_rh,
-                "total_tgc": mean * area * _TG,
-                "total_standard_error_tgc": both * area * _TG,
-                "area_km2": area,
-            }
-        )
-        stated = {
-            "npp_systematic": (errors.systematic, npp),
-            "npp_by_cell": (errors.by_cell, float(roots[0])),
-            "npp_by_cell_year": (errors.by_cell_year, float(roots[1])),
-        }
-        # a coefficient that is exact has no sensitivity in the maps
-        changed = {name: -value for name, value in by_coefficient.items()}
-        stated |= {f"rh_{n}": (v, changed.get(n, float("nan"))) for n, v in errors.respiration.items()}
-        parts += [
-            {
-                "region": region,
-                "component": component,
-                "relative_error": relative,
-                "sensitivity_gc_m2": change,
-                "standard_error_gc_m2": abs(relative * change) if relative > 0 else 0.0,
-            }
-            for component, (relative, change) in stated.items()
-        ]
-    return {"uncertainty": pd.DataFrame(rows), "uncertainty_components": pd.DataFrame(parts)}
+    members = list(groups.values())
+    areas, totals = sums.signed.over_each(members)[1:]
+    squares = sums.squares.over_each(members)[2]
+    # a region without data has no mean
+    area = np.where(areas[0, :, 0] > 0, areas[0, :, 0], np.nan)
+    mean, npp, *changes = (totals[0] / area[:, None]).T
+    by_cell, by_cell_year = np.sqrt(squares[0]).T * _FLUX / sums.scale / area
+    by_coefficient = dict(zip(errors.coefficients, changes, strict=True))
+    of_npp, of_rh, both = nep.combine(npp, by_cell, by_cell_year, by_coefficient, errors)
+    whole = {
+        "region": list(groups),
+        "mean_gc_m2": mean,
+        "standard_error_gc_m2": both,
+        "lower_gc_m2": mean - nep.NORMAL_95 * both,
+        "upper_gc_m2": mean + nep.NORMAL_95 * both,
+        "sink_probability": nep.chance_of_sink(mean, both),
+        "npp_error_gc_m2": of_npp,
+        "respiration_error_gc_m2": of_rh,
+        "total_tgc": mean * area * _TG,
+        "total_standard_error_tgc": both * area * _TG,
+        "area_km2": areas[0, :, 0],
+    }
+    stated = {
+        "npp_systematic": (errors.systematic, npp),
+        "npp_by_cell": (errors.by_cell, by_cell),
+        "npp_by_cell_year": (errors.by_cell_year, by_cell_year),
+    }
+    for name, relative in errors.respiration.items():
+        # what respires more is less of a sink; a coefficient that is exact was not differentiated
+        stated[f"rh_{name}"] = relative, -by_coefficient.get(name, np.full(area.shape, np.nan))
+    parts = {
+        "region": np.repeat(np.array(list(groups), object), len(stated)),
+        "component": list(stated) * len(groups),
+        "relative_error": [relative for relative, _ in stated.values()] * len(groups),
+        "sensitivity_gc_m2": np.stack([change for _, change in stated.values()], axis=1).ravel(),
+    }
+    alone = [np.abs(relative * change) if relative else np.zeros(area.shape) for relative, change in stated.values()]
+    parts["standard_error_gc_m2"] = np.stack(alone, axis=1).ravel()
+    return {"uncertainty": pd.DataFrame(whole), "uncertainty_components": pd.DataFrame(parts)}
 
 
 def with_errors(summary: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:

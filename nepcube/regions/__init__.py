@@ -1,7 +1,9 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
 from nepcube.regions.labels import label_attrs, label_regions, label_window
+from nepcube.regions.members import Members
 from nepcube.regions.polygons import load_regions, outline_labels
+from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
 from nepcube.regions.tables import (
     class_table,
@@ -15,6 +17,8 @@ from nepcube.regions.tables import (
 
 __all__ = [
     "ClassSums",
+    "Members",
+    "Shapes",
     "YearSums",
     "aggregate",
     "class_table",
@@ -27,6 +31,8 @@ __all__ = [
     "load_regions",
     "outline_labels",
     "series_table",
+    "shapes_near",
+    "shapes_of",
     "significance_table",
     "summary_table",
 ]
