@@ -174,3 +174,27 @@ def with_errors(summary: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFram
         mean_uncertainty_gc_m2=summary["region"].map(by_region["standard_error_gc_m2"]),
         total_uncertainty_tgc=summary["region"].map(by_region["total_standard_error_tgc"]),
     )
+
+
+def uncertainty_notes(recipe: recipes.Recipe, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say what errors were assumed, and what they leave of the mean of all regions."""
+    stated = recipe.uncertainty
+    if stated is None or "uncertainty" not in tables:
+        return []
+    row = tables["uncertainty"].set_index("region").loc["all"]
+    coefficients = ", ".join(f"{name} {_percent(value)}" for name, value in stated.respiration.items())
+    source = stated.source.strip().rstrip(".") or "none was named"
+    return [
+        "Errors were assumed, not found. Relative standard errors of NPP: "
+        f"{_percent(stated.npp.systematic)} that all cells and years share, {_percent(stated.npp.by_cell)} of each "
+        f"cell, {_percent(stated.npp.by_cell_year)} of each cell and year; of the coefficients of respiration: "
+        f"{coefficients} (source: {source}). Carried to first order, they leave the mean NEP of "
+        f"{row['mean_gc_m2']:.1f} gC m-2 yr-1 a standard error of {row['standard_error_gc_m2']:.1f} (95 % interval "
+        f"{row['lower_gc_m2']:.1f} to {row['upper_gc_m2']:.1f}; NPP {row['npp_error_gc_m2']:.1f}, respiration "
+        f"{row['respiration_error_gc_m2']:.1f}). The form of the model of respiration, the error of climate and mixed "
+        "pixels are not in it."
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:g} %"

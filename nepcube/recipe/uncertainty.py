@@ -27,3 +27,8 @@ class Uncertainty(Model):
     respiration: dict[str, RelativeError]
     correlation: tuple[Correlated, ...] = ()
     source: str = ""
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The coefficients that are in error."""
+        return tuple(name for name, value in self.respiration.items() if value > 0.0)

@@ -1,6 +1,8 @@
 """The error of NEP beside Monte Carlo in plain numpy, complex-step derivatives and closed forms."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,6 +293,30 @@ def test_the_same_bytes_however_it_is_cut_and_lazy(chunks):
     eager = whole(given_t, given_p, npp)
     for name in eager:
         assert lazy[name].compute().values.tobytes() == eager[name].values.tobytes()
+
+
+def test_the_curvature_that_the_page_tells():
+    """exp(b T) of a normal b is log-normal: its standard deviation over b T exp(b T) sd(b)."""
+    page = (Path(nep.__file__).parents[2] / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^ *\| (\d+) % \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \|$", page, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [10, 20, 30]
+    for relative, *told in rows:
+        for temperature, share in zip((-3.75, 10.0, 20.0, 30.0), told, strict=True):
+            s = int(relative) / 100 * 0.0913 * abs(temperature)
+            more = 100 * (math.exp(s * s / 2) * math.sqrt(math.expm1(s * s)) / s - 1)
+            assert abs(more - float(share)) <= (0.05 if "." in share else 0.5)
+
+
+def test_coefficients_can_be_drawn():
+    """Respiration of drawn coefficients: at 20 degC and 20 % the spread is the log-normal one, not the straight one."""
+    b = 0.0913 * (1 + 0.2 * norm.ppf((np.arange(1000) + 0.5) / 1000))
+    t, p = maps(np.full((1, 1, 1), 20.0), "degC", "temperature"), maps(np.full((1, 1, 1), 600.0), "mm year-1", "p")
+    drawn = [nep.heterotrophic_respiration(t, p, basis="annual", model=Pei2009(temperature=v)).item() for v in b]
+    straight = 0.2 * respiration_sensitivity(t, p, basis="annual")["temperature"].item()
+    s = 0.2 * 0.0913 * 20
+    exact = math.exp(s * s / 2) * math.sqrt(math.expm1(s * s)) / s
+    # quantiles leave out a little of the tails
+    assert np.std(drawn) / straight == pytest.approx(exact, rel=0.005)
 
 
 # --- what is refused

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
+from conftest import recipe_text
 from scipy.stats import norm
+
+from nepcube import recipe as recipes
+from nepcube.errors import RecipeError
+from nepcube.grid import cell_area
+from nepcube.pipeline.context import grid_of
+from nepcube.pipeline.uncertainty import errors_of, uncertainty_notes
 
 ERRORS = {
     "npp": {"systematic": 0.15, "by_cell": 0.2, "by_cell_year": 0.1},
@@ -19,15 +30,20 @@ CORRELATION = np.array([[1.0, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @pytest.fixture(scope="module")
-def run(archive, tools, tmp_path_factory):
-    """A run with errors, up to its tables."""
-    import yaml
-    from conftest import recipe_text
-
+def run(archive, finished, tools, tmp_path_factory):
+    """A finished run that is asked for its errors afterwards, up to its tables."""
     folder = tmp_path_factory.mktemp("uncertainty")
+    out = Path(shutil.copytree(finished.out, folder / "out"))
     recipe = folder / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, uncertainty=ERRORS)))
-    out = tools.do_stages(recipe, folder / "out")
+    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, uncertainty=ERRORS), sort_keys=False))
+    before = tools.chunk_files(out, "cube.zarr")
+    tools.do_stages(recipe, out)
+    # what is ingested is not touched, and the cube is the same
+    assert tools.chunk_files(out, "cube.zarr") == before
+    times = [
+        (out / "cube.zarr/npp/c" / f.name).stat().st_mtime_ns for f in (finished.out / "cube.zarr/npp/c").iterdir()
+    ]
+    assert times == [f.stat().st_mtime_ns for f in (finished.out / "cube.zarr/npp/c").iterdir()]
     return recipe, out, xr.open_zarr(out / "cube.zarr").load(), xr.open_zarr(out / "statistics.zarr").load()
 
 
@@ -71,15 +87,11 @@ def test_the_maps(run):
 
 
 def test_the_tables_are_the_propagation_of_the_region(run):
-    from nepcube.grid import cell_area
-    from nepcube.pipeline.context import grid_of
-    from nepcube.recipe import load_recipe
-
     recipe, out, cube, maps = run
     table = pd.read_csv(out / "tables" / "uncertainty.csv").set_index("region")
     parts = pd.read_csv(out / "tables" / "uncertainty_components.csv").set_index(["region", "component"])
     summary = pd.read_csv(out / "tables" / "summary.csv").set_index("region")
-    grid, _ = grid_of(load_recipe(recipe))
+    grid, _ = grid_of(recipes.load_recipe(recipe))
     area = cell_area(grid).values[:, None] * np.ones(grid.shape)
     npp, by_year, of_rh = twin(cube)
     names = list(table.index)
@@ -124,3 +136,86 @@ def test_the_tables_are_the_propagation_of_the_region(run):
         parts.loc["all"].standard_error_gc_m2["npp_by_cell"]
         < 0.1 * parts.loc["all"].standard_error_gc_m2["npp_systematic"]
     )
+
+
+def test_the_report_tells_what_was_assumed(run):
+    recipe, out, _, _ = run
+    tables = {f.stem: pd.read_csv(f) for f in (out / "tables").glob("*.csv")}
+    told = uncertainty_notes(recipes.load_recipe(recipe), tables)
+    assert len(told) == 1
+    row = tables["uncertainty"].iloc[-1]
+    assert "15 % that all cells and years share, 20 % of each cell, 10 % of each cell and year" in told[0]
+    assert "scale 10 %, temperature 20 %, precipitation 25 %, share 0 % (source: an example, no judgement)" in told[0]
+    assert f"mean NEP of {row.mean_gc_m2:.1f} gC m-2 yr-1 a standard error of {row.standard_error_gc_m2:.1f}" in told[0]
+
+
+def test_without_errors_there_is_nothing_of_them(finished):
+    maps = xr.open_zarr(finished.out / "statistics.zarr")
+    assert not [name for name in map(str, maps) if "uncertainty" in name or "sensitivity" in name]
+    assert not (finished.out / "tables" / "uncertainty.csv").exists()
+    assert "mean_uncertainty_gc_m2" not in pd.read_csv(finished.out / "tables" / "summary.csv")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "way_out"),
+    [
+        (
+            {"respiration": {"scael": 0.1}},
+            "uncertainty.respiration: 'scael' is no coefficient of pei2009.",
+            "Did you mean 'scale'? It has scale (0.22), temperature (0.0913), precipitation (0.3145), share (0.465).",
+        ),
+        (
+            {"respiration": {"scale": 0.1, "temperature": 0.2}},
+            "uncertainty.respiration: precipitation, share of pei2009 not given.",
+            "Say the relative error of each coefficient; 0 takes it as exact.",
+        ),
+        (
+            {"correlation": [["scale", "slope", 0.2]]},
+            "uncertainty.correlation: [scale, slope, 0.2]: 'slope' has no error.",
+            "Name two coefficients of `respiration`.",
+        ),
+    ],
+)
+def test_errors_that_the_model_does_not_take(write_recipe, changes, what, way_out):
+    recipe = recipes.load_recipe(write_recipe(uncertainty=ERRORS | changes))
+    with pytest.raises(RecipeError) as caught:
+        errors_of(recipe)
+    assert (caught.value.what, caught.value.way_out) == (what, way_out)
+
+
+def test_check_tells_of_them_before_a_run(cli, write_recipe):
+    said = cli("check", write_recipe(uncertainty=ERRORS | {"respiration": {"scale": 0.1}}))
+    assert said.code == 2
+    assert any("temperature, precipitation, share of pei2009 not given" in line for line in said.err + said.out)
+
+
+@pytest.mark.slow
+def test_any_block_gives_the_same_bytes(run, tools, tmp_path):
+    recipe, out, _, _ = run
+    other = tools.do_stages(recipe, tmp_path / "out", block=64)
+    tools.same_arrays(other, out)
+    tools.same_tables(other, out)
+
+
+@pytest.mark.slow
+def test_months_and_barren_land(archive, write_recipe, tools, tmp_path):
+    """On the monthly basis derivatives are sums over months; where respiration is set to zero nothing changes it."""
+    recipe = write_recipe(
+        uncertainty=ERRORS,
+        respiration={"basis": "monthly", "keep_climate": True},
+        sources__npp__nonvegetated="zero",
+    )
+    out = tools.do_stages(recipe, tmp_path / "out", block=64)
+    cube, maps, climate = (xr.open_zarr(out / f"{n}.zarr").load() for n in ("cube", "statistics", "climate"))
+    each = derivatives(climate.temperature.values.astype("f8"), climate.precipitation.values.astype("f8"))
+    years = each.reshape(3, len(archive.years), 12, *each.shape[2:]).sum(axis=2)
+    barren = cube.npp_flag.values == 5
+    assert barren.any()
+    counts = np.isfinite(cube.nep.values).all(axis=0)
+    wanted = np.where(counts, np.where(barren, 0.0, years).mean(axis=1), np.nan)
+    for k, name in enumerate(("scale", "temperature", "precipitation")):
+        np.testing.assert_allclose(maps[f"rh_sensitivity_{name}"], wanted[k], rtol=1e-5, atol=1e-4, equal_nan=True)
+    always = barren.all(axis=0) & counts
+    assert always.any()
+    assert (maps.nep_mean_uncertainty.values[always] == 0).all()
+    assert (maps.nep_sink_probability.values[always] == 0).all()
