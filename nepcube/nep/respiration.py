@@ -83,10 +83,7 @@ def heterotrophic_respiration(
     def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
         return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
 
-    def annual_of(total: Any) -> Any:
-        return chosen.annual(total)
-
-    out = by_years((rate_of,), annual_of, inputs, basis, dim, year_start).transpose(*temperature.dims)
+    out = by_years(rate_of, chosen.annual, inputs, basis, dim, year_start).transpose(*temperature.dims)
     out.name = "rh"
     out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": chosen.name, "respiration_basis": basis}
     return out
@@ -136,36 +133,37 @@ def climate_of(
 
 
 def by_years(
-    rates: Sequence[Callable[..., Any]],
-    annual: Callable[..., Any],
+    rate: Callable[..., Any],
+    annual: Callable[..., Any] | None,
     inputs: Sequence[xr.DataArray],
     basis: str,
     dim: str,
     year_start: int,
 ) -> xr.DataArray:
-    """Sum some functions of climate over the steps of each year, and make the year's value of the sums, float32."""
+    """Sum a function of climate over the steps of each year, and make the year's value of the sum, float32.
+
+    Without `annual` the sum itself is given, float64; on the annual basis it must be there.
+    """
     import xarray as xr
 
-    if basis == "annual":
+    if basis == "annual" and annual is not None:
+        year_of = annual
         # a few steps at a time: the formula works in float64
         once: xr.DataArray = xr.apply_ufunc(
-            lambda *arrays: _by_slices(lambda *a: annual(*(rate(*a) for rate in rates)), arrays),
+            lambda *arrays: _by_slices(lambda *a: year_of(rate(*a)), arrays),
             *inputs,
             dask="parallelized",
             output_dtypes=[np.float32],
             join="exact",
         )
         return once
-    steps = [
-        xr.apply_ufunc(
-            rate,
-            *(a.astype("float64") for a in inputs),
-            dask="parallelized",
-            output_dtypes=[np.float64],
-            join="exact",
-        )
-        for rate in rates
-    ]
+    steps = xr.apply_ufunc(
+        rate,
+        *(a.astype("float64") for a in inputs),
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        join="exact",
+    )
     return _years(annual, steps, dim, year_start)
 
 
@@ -215,24 +213,28 @@ def _by_slices(function: Callable[..., Any], arrays: Sequence[Any]) -> NDArray[n
     return out
 
 
-def _years(annual: Callable[..., Any], rates: Sequence[xr.DataArray], dim: str, year_start: int) -> xr.DataArray:
+def _years(annual: Callable[..., Any] | None, rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
     import xarray as xr
 
-    years = years_of(rates[0][dim].values, year_start)
+    years = years_of(rate[dim].values, year_start)
     parts = []
     for year in np.unique(years):
         steps = np.flatnonzero(years == year)
-        sums = []
-        for rate in rates:
-            # one addition after the other: numpy's own sum depends on the shape of what it sums
-            total = rate.isel({dim: int(steps[0])}, drop=True)
-            for step in steps[1:]:
-                total = total + rate.isel({dim: int(step)}, drop=True)
-            sums.append(total)
-        made: xr.DataArray = xr.apply_ufunc(annual, *sums, dask="parallelized", output_dtypes=[np.float64])
-        parts.append(made.astype("float32"))
+        # one addition after the other: numpy's own sum depends on the shape of what it sums
+        total = rate.isel({dim: int(steps[0])}, drop=True)
+        for step in steps[1:]:
+            total = total + rate.isel({dim: int(step)}, drop=True)
+        parts.append(total if annual is None else year_values(annual, total))
     stamps = starts_of(np.unique(years)).astype("datetime64[ns]")
-    return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rates[0].dims)
+    return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rate.dims)
+
+
+def year_values(annual: Callable[..., Any], *sums: xr.DataArray) -> xr.DataArray:
+    """Make the values of years, float32, of sums over their steps."""
+    import xarray as xr
+
+    out: xr.DataArray = xr.apply_ufunc(annual, *sums, dask="parallelized", output_dtypes=[np.float64])
+    return out.astype("float32")
 
 
 def _require_whole_years(time: Any, basis: str, dim: str, year_start: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.nep.models import RespirationModel, SensitiveModel, respiration_model
-from nepcube.nep.respiration import by_years, climate_of
+from nepcube.nep.respiration import by_years, climate_of, year_values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,15 +67,22 @@ def respiration_sensitivity(
     def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
         return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
 
+    # the sum of the year's rates is that of all coefficients
+    total = None if basis == "annual" else by_years(rate_of, None, inputs, basis, dim, year_start)
+
     def of(coefficient: str) -> xr.DataArray:
-        def sensitivity_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
+        def change_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
             more = dict(zip(names, others, strict=True))
             return chosen.rate_sensitivity(coefficient, basis, t, p, days, **more)
 
-        def annual_of(total: Any, rates: Any) -> Any:
-            return chosen.annual_sensitivity(coefficient, total, rates)
+        def annual_of(rate: Any, change: Any) -> Any:
+            return chosen.annual_sensitivity(coefficient, rate, change)
 
-        return by_years((rate_of, sensitivity_of), annual_of, inputs, basis, dim, year_start)
+        if total is None:
+            return by_years(
+                lambda *a: annual_of(rate_of(*a), change_of(*a)), lambda year: year, inputs, basis, dim, year_start
+            )
+        return year_values(annual_of, total, by_years(change_of, None, inputs, basis, dim, year_start))
 
     out = xr.Dataset({name: of(name).transpose(*temperature.dims) for name in wanted})
     for name in wanted:

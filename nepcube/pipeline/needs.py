@@ -80,13 +80,13 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
 
 
 def _propagated(recipe: recipes.Recipe, held: float, strip: int, cells: int) -> float:
-    # all series, with a year of derivatives of one strip, and the sums over years in float64, once more as they become
-    # maps
+    # all series and the sums over years in float64, beside a year of derivatives of one strip, or several times as they
+    # become maps
     if recipe.uncertainty is None:
         return 0.0
     steps = max(1, _STEPS[recipe.respiration.basis])
-    sums = 4 + len(recipe.uncertainty.coefficients)
-    return held + strip * steps * (_PER_STEP + _PER_DERIVATIVE) + cells * 8 * sums * 3
+    sums = cells * 8 * (4 + len(recipe.uncertainty.coefficients))
+    return held + max(sums + strip * steps * (_PER_STEP + _PER_DERIVATIVE), 5 * sums)
 
 
 def maps_of(recipe: recipes.Recipe) -> int:
