@@ -2,8 +2,11 @@
 
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.members import Members
-from nepcube.regions.polygons import load_regions, outline_labels
+from nepcube.regions.placing import missed_note, placing_notes
+from nepcube.regions.polygons import Regions, load_regions, outline_labels, read_regions
 from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
+from nepcube.regions.shares import UNION, share_window
+from nepcube.regions.sizes import size_sums, size_table
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
 from nepcube.regions.tables import (
     class_table,
@@ -16,8 +19,10 @@ from nepcube.regions.tables import (
 )
 
 __all__ = [
+    "UNION",
     "ClassSums",
     "Members",
+    "Regions",
     "Shapes",
     "YearSums",
     "aggregate",
@@ -29,10 +34,16 @@ __all__ = [
     "label_regions",
     "label_window",
     "load_regions",
+    "missed_note",
     "outline_labels",
+    "placing_notes",
+    "read_regions",
     "series_table",
     "shapes_near",
     "shapes_of",
+    "share_window",
     "significance_table",
+    "size_sums",
+    "size_table",
     "summary_table",
 ]

@@ -16,8 +16,17 @@ from scipy.stats import norm
 from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
 from nepcube.grid import cell_area
+from nepcube.nep import InputErrors
 from nepcube.pipeline.context import grid_of
-from nepcube.pipeline.uncertainty import errors_of, uncertainty_notes
+from nepcube.pipeline.uncertainty import (
+    UncertaintySums,
+    area_scale,
+    errors_of,
+    map_names,
+    uncertainty_notes,
+    uncertainty_tables,
+)
+from nepcube.regions import Members
 
 ERRORS = {
     "npp": {"systematic": 0.15, "by_cell": 0.2, "by_cell_year": 0.1},
@@ -187,6 +196,60 @@ def test_check_tells_of_them_before_a_run(cli, write_recipe):
     said = cli("check", write_recipe(uncertainty=ERRORS | {"respiration": {"scale": 0.1}}))
     assert said.code == 2
     assert any("temperature, precipitation, share of pei2009 not given" in line for line in said.err + said.out)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7])
+def test_shares_of_cells_and_any_cut(cut):
+    """Two regions that share cells, and their union: weights are area times share, and squared where errors are."""
+    rng = np.random.default_rng(11)
+    rows, columns = 7, 9
+    areas = rng.uniform(0.1, 0.3, (rows, columns))
+    shares = np.where(rng.random((2, rows, columns)) < 0.6, rng.uniform(0.05, 0.5, (2, rows, columns)), 0.0)
+    shares = np.concatenate([shares.sum(axis=0)[None], shares])
+    errors = InputErrors(0.1, 0.2, 0.3, {"scale": 0.1, "slope": 0.4}, (("scale", "slope", 0.5),))
+    maps = {name: rng.normal(150, 90, (rows, columns)).astype("f4") for name in map_names(errors)}
+    maps["nep_count"] = (rng.random((rows, columns)) < 0.8).astype("u2")
+
+    def of(part):
+        groups, starts, given = [], [], []
+        for group, share in enumerate(shares[:, part]):
+            cells = np.flatnonzero(share)
+            groups += [group] * cells.size
+            starts += cells.tolist()
+            given += share.ravel()[cells].tolist()
+        members = Members.of_runs(groups, starts, np.ones(len(starts), np.int64), given)
+        block = {n: m[part] for n, m in maps.items()}
+        return UncertaintySums.of(block, errors, members, areas[part], area_scale(0.3)).widened(np.arange(3))
+
+    total = of(slice(0, cut))
+    for row in range(cut, rows, cut):
+        total += of(slice(row, row + cut))
+    groups = {"one": np.array([1]), "two": np.array([2]), "all": np.array([0]), "none": np.array([3])}
+    tables = uncertainty_tables(total, errors, groups)
+    table = tables["uncertainty"].set_index("region")
+    parts = tables["uncertainty_components"].set_index(["region", "component"]).standard_error_gc_m2
+    values = {n: m.astype("f8") for n, m in maps.items()}
+    for region, k in (("one", 1), ("two", 2), ("all", 0)):
+        w = areas * shares[k] * (maps["nep_count"] > 0)
+        w = w / w.sum()
+        by_cell = 0.2 * np.sqrt(((w * values["npp_sensitivity"]) ** 2).sum())
+        by_year = 0.3 * np.sqrt(((w * values["npp_sensitivity_by_year"]) ** 2).sum())
+        systematic = 0.1 * (w * values["npp_sensitivity"]).sum()
+        scale, slope = (
+            0.1 * (w * values["rh_sensitivity_scale"]).sum(),
+            0.4 * (w * values["rh_sensitivity_slope"]).sum(),
+        )
+        variance = systematic**2 + by_cell**2 + by_year**2 + scale**2 + slope**2 + 2 * 0.5 * scale * slope
+        assert table.standard_error_gc_m2[region] == pytest.approx(np.sqrt(variance), rel=1e-12)
+        assert table.mean_gc_m2[region] == pytest.approx((w * values["nep_mean"]).sum(), rel=1e-12)
+        assert parts[region, "npp_by_cell"] == pytest.approx(by_cell, rel=1e-12)
+        assert parts[region, "npp_by_cell_year"] == pytest.approx(by_year, rel=1e-12)
+        assert parts[region, "rh_slope"] == pytest.approx(abs(slope), rel=1e-12)
+    assert table.loc["none"].drop("area_km2").isna().all()
+    # the very same bits as in one piece
+    whole = of(slice(0, rows))
+    assert whole.signed.total.tobytes() == total.signed.total.tobytes()
+    assert whole.squares.total.tobytes() == total.squares.total.tobytes()
 
 
 @pytest.mark.slow
