@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,44 +16,23 @@ from nepcube.errors import SpecError
 from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
-from nepcube.pipeline.classing import CODED, MAPS, Classes, areas, classes_of, inside
+from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.provenance import note_regions
+from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
+from nepcube.pipeline.uncertainty import TABLES as UNCERTAINTY_TABLES
+from nepcube.pipeline.uncertainty import area_scale, errors_of, uncertainty_tables, with_errors
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     import pandas as pd
-    from numpy.typing import NDArray
-    from odc.geo.geobox import GeoBox
 
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
-    "respiration_bases", "field_significance", *CODED.values(),
+    "respiration_bases", "field_significance", "regions", *CODED.values(), *UNCERTAINTY_TABLES,
 )  # fmt: skip
-HIGHLY = 0.01
 # what the attributes of a map of p-values begin with that tell what holds over the whole map
 _FIELD = "field_"
-# cells of all years that are summed at once
-_SUMMED_CELLS = 2**20
-
-
-@dataclass(frozen=True)
-class Job:
-    """One block of the maps; `classes` are known in the last pass only."""
-
-    grid: GeoBox
-    frame: gpd.GeoDataFrame | None
-    regions: int
-    cube: store.Store
-    statistics: store.Store
-    window: Window
-    classes: tuple[Classes, ...]
-    coded: tuple[str, ...]
-    partials: tuple[str, ...]
-    partial_breaks: tuple[float, ...]
-    flagged: bool
-    years: int
-    alpha: float
 
 
 def aggregate(run: Run) -> None:
@@ -62,15 +41,20 @@ def aggregate(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     begin(run, STAGE)
-    added = ["region", "slope_class", "cv_class"]
+    added = ["region", "region_share", "slope_class", "cv_class"]
     run.statistics.remove(added)
     commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
     attrs = region_room.label_attrs(run.regions)
-    run.statistics.create([store.Layout("region", "int16", attrs, yearly=False)], None)
+    layouts = [store.Layout("region", "int16", attrs, yearly=False)]
+    if run.exact:
+        shared = {"long_name": "share of the cell's area that lies in the regions", "units": "1"}
+        layouts.append(store.Layout("region_share", "float64", shared, yearly=False))
+    run.statistics.create(layouts, None)
     blocks = list(windows(run.grid, run.block))
     largest = 0.0
-    for k, (job, (area, written)) in enumerate(run.engine.map(label_job, [_job(run, w) for w in blocks]), start=1):
+    jobs = (_job(run, w) for w in blocks)
+    for k, (job, (area, written)) in enumerate(run.engine.map(label_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "region", written)
         largest = max(largest, area)
         run.progress(f"{STAGE}: regions", k, len(blocks), f"{job.window.y0}, {job.window.x0}")
@@ -81,11 +65,18 @@ def aggregate(run: Run) -> None:
         )
     classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
     run.statistics.create([c.layout() for c in classes], None)
+    # which tests hold over the map must be known before their cells are summed
+    fields = field_table(run)
+    thresholds = _thresholds(fields)
     totals: Sums | None = None
-    jobs = [_job(run, w, classes=classes) for w in blocks]
+    scale = area_scale(largest)
+    jobs = (replace(_job(run, w, classes=classes, thresholds=thresholds), area_scale=scale) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
-        totals = found_sums if totals is None else totals + found_sums
+        if totals is None:
+            totals = found_sums.widened(np.arange(len(run.region_names) + 1))
+        else:
+            totals += found_sums
         run.progress(f"{STAGE}: sums", k, len(blocks))
     if totals is None:
         raise SpecError("aggregate: the grid has no block.", "Check `grid.bounds`.")
@@ -94,7 +85,8 @@ def aggregate(run: Run) -> None:
     run.ledger.flush()
     tables = make_tables(run, totals, classes)
     tables["respiration_bases"] = basis_table(run)
-    tables |= field_table(run)
+    note_regions(run, region_notes(run, tables))
+    tables |= fields
     for name in TABLES:
         if name not in tables:
             # a table of an earlier recipe is none of this run
@@ -128,11 +120,16 @@ def _coded(run: Run) -> tuple[str, ...]:
     return tuple(name for name in CODED if run.statistics.has(name))
 
 
-def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
+def _job(
+    run: Run, window: Window, *, classes: tuple[Classes, ...] = (), thresholds: Mapping[str, float] | None = None
+) -> Job:
+    # a job is sent to a worker with no more polygons than it can meet
+    shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
     return Job(
         grid=run.grid,
-        frame=run.regions,
+        shapes=shapes,
         regions=len(run.region_names),
+        exact=run.exact,
         cube=run.cube,
         statistics=run.statistics,
         window=window,
@@ -143,111 +140,8 @@ def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
         flagged=run.flagged,
         years=len(run.years),
         alpha=run.recipe.statistics.alpha,
-    )
-
-
-def label_job(job: Job) -> tuple[float, dict[str, int]]:
-    """Write the labels of a block; give the area of its largest cell that counts, km2."""
-    import xarray as xr
-
-    if job.frame is None:
-        labels = np.zeros(job.window.shape, np.int16)
-    else:
-        labels = region_room.label_window(job.frame, job.grid, job.window)
-    written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
-    counted = store.read_block(job.statistics.path, ["nep_count"], job.window)["nep_count"] > 0
-    largest = np.max(areas(job.grid, job.window), where=counted & inside(labels, bool(job.regions)), initial=0.0)
-    return float(largest), written
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What the tables are made of; adds up without loss."""
-
-    series: region_room.YearSums
-    regions: region_room.ClassSums
-    classes: dict[str, region_room.ClassSums]
-    flags: tuple[region_room.ClassSums, ...]
-    signs: dict[str, region_room.ClassSums]
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.series + other.series,
-            self.regions + other.regions,
-            {n: s + other.classes[n] for n, s in self.classes.items()},
-            tuple(a + b for a, b in zip(self.flags, other.flags, strict=True)),
-            {n: s + other.signs[n] for n, s in self.signs.items()},
-        )
-
-
-def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
-    """Write the classes of a block and sum everything by region."""
-    import xarray as xr
-
-    total: Sums | None = None
-    rows: list[dict[str, NDArray[np.uint8]]] = []
-    for strip in _strips(job):
-        found, coded = _sums(replace(job, window=strip))
-        total = found if total is None else total + found
-        rows.append(coded)
-    if total is None:
-        raise SpecError("aggregate: a block has no row.", "Check `grid.bounds`.")
-    classes = {n: xr.DataArray(np.concatenate([coded[n] for coded in rows])) for n in rows[0]}
-    return total, job.statistics.write(classes, job.window)
-
-
-def _strips(job: Job) -> Iterator[Window]:
-    window, side = job.window, job.cube.inner or job.cube.chunk
-    rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
-    for y in range(window.y0, window.y1, rows):
-        yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
-
-
-def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
-    import xarray as xr
-
-    sizes = areas(job.grid, job.window)
-    tests = {"nep_slope": "nep_slope_pvalue"} | {n: f"{n}_pvalue" for n in job.partials}
-    tests = {n: p for n, p in tests.items() if job.statistics.has(n) and job.statistics.has(p)}
-    names = {
-        "region",
-        "nep_count",
-        *(c.source for c in job.classes),
-        *job.partials,
-        *tests,
-        *tests.values(),
-        *job.coded,
-    }
-    maps = store.read_block(job.statistics.path, sorted(names), job.window)
-    labels = maps["region"]
-    coded: dict[str, NDArray[np.uint8]] = {}
-    for c in job.classes:
-        values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
-        coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    classes = dict(coded)
-    coded |= {name: maps[name] for name in job.coded}
-    for name in job.partials:
-        coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
-    nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
-    size = job.regions
-    series = region_room.YearSums.of(nep, labels, sizes, maps["nep_count"] > 0, size)
-    del nep
-    flags: tuple[region_room.ClassSums, ...] = ()
-    if job.flagged:
-        codes = store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]
-        flags = tuple(region_room.ClassSums.of(codes[t], labels, sizes, size) for t in range(job.years))
-    return (
-        Sums(
-            series,
-            region_room.ClassSums.of(np.zeros(labels.shape, np.uint8), labels, sizes, size),
-            {n: region_room.ClassSums.of(v, labels, sizes, size) for n, v in coded.items()},
-            flags,
-            {
-                n: region_room.ClassSums.of(_sign_codes(maps[n], maps[p], job.alpha), labels, sizes, size)
-                for n, p in tests.items()
-            },
-        ),
-        classes,
+        errors=errors_of(run.recipe),
+        thresholds=thresholds or {},
     )
 
 
@@ -258,41 +152,58 @@ def _partial_breaks(run: Run) -> tuple[float, ...]:
     return breaks
 
 
-def _sign_codes(values: NDArray[Any], pvalues: NDArray[Any], alpha: float) -> NDArray[np.uint8]:
-    # 3 x level + sign + 1; level 0 not significant, 1 at alpha, 2 highly
-    with np.errstate(invalid="ignore"):
-        level = np.where(pvalues < HIGHLY, 2, np.where(pvalues < alpha, 1, 0))
-        code = 3 * level + np.sign(np.nan_to_num(values)) + 1
-    return np.where(np.isnan(values), 255, code).astype(np.uint8)
-
-
 def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, pd.DataFrame]:
     """Make every table of the run."""
-    names, years = run.region_names, run.years
-    series = region_room.series_table(sums.series, sums.regions, names, years)
+    groups, years = region_room.groups_of(run.region_names, union=run.exact), run.years
+    series = region_room.series_table(sums.series, sums.regions, groups, years)
     tables = {
         "series": series,
-        "summary": region_room.summary_table(series, _trends(run, series)),
+        "summary": region_room.summary_table(series, _trends(run, series), level=1.0 - run.recipe.statistics.alpha),
     }
     for c in classes:
         tables[f"{c.variable}es"] = region_room.class_table(
-            {c.source: sums.classes[c.variable]}, names, {c.source: c.breaks}, {c.source: c.labels}
+            {c.source: sums.classes[c.variable]}, groups, {c.source: c.breaks}, {c.source: c.labels}
         )
     for name in _coded(run):
-        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, names, {name: _flags(run, name)})
+        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, groups, {name: _flags(run, name)})
     breaks = _partial_breaks(run)
     given = run.recipe.classes.partial_correlation.labels
     labels = tuple(given or stats.interval_labels(breaks))
     partials = {n.removeprefix("nep_partial_"): sums.classes[n] for n in _partials(run)}
     tables["partial_classes"] = region_room.class_table(
-        partials, names, dict.fromkeys(partials, breaks), dict.fromkeys(partials, labels)
+        partials, groups, dict.fromkeys(partials, breaks), dict.fromkeys(partials, labels)
     )
     tables["significance"] = region_room.significance_table(
-        sums.signs, names, alpha=run.recipe.statistics.alpha, highly=HIGHLY
+        sums.signs,
+        groups,
+        alpha=run.recipe.statistics.alpha,
+        highly=HIGHLY,
+        field=run.recipe.statistics.field_significance,
     )
+    errors = errors_of(run.recipe)
+    if errors is not None:
+        tables |= uncertainty_tables(sums.uncertainty[0], errors, groups)
+        tables["summary"] = with_errors(tables["summary"], tables["uncertainty"])
+    if run.polygons is not None:
+        overlap = "exact" if run.exact else "centre"
+        tables["regions"] = region_room.size_table(sums.sizes, run.polygons, run.region_names, overlap=overlap)
     if run.flagged:
-        tables["npp_flags"] = region_room.flag_table(sums.flags, names, years, spec.NPP_FLAGS)
+        tables["npp_flags"] = region_room.flag_table(sums.flags, groups, years, spec.NPP_FLAGS)
     return tables
+
+
+def region_notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say what was mended or cut, what overlaps, what lies outside the grid, and what has no cell."""
+    if run.polygons is None:
+        return []
+    # what has no centre is known by now
+    out = [*run.polygons.notes, *region_room.placing_notes(run.polygons, run.grid, overlap="exact")]
+    table = tables["regions"]
+    touched, counted = table["n_cells_touched"] > 0, table["n_cells"].fillna(-1) == 0
+    missed = [str(name) for name in table["region"][touched & counted] if name != "all"]
+    if missed and not run.exact:
+        out.append(region_room.missed_note(missed))
+    return out
 
 
 def _flags(run: Run, name: str) -> dict[int, str]:
@@ -310,13 +221,14 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
             run.statistics.describe(name, {}, anew=_FIELD)
         return {}
     alpha = run.recipe.statistics.alpha
-    maps = store.lazy_maps(run.statistics.path, ["region", *_tested(run)])
-    mask = None if run.regions is None else maps["region"] > 0
+    where = "region_share" if run.exact else "region"
+    maps = store.lazy_maps(run.statistics.path, [where, *_tested(run)])
+    mask = None if run.regions is None else maps[where] > 0
     first, last = run.recipe.period
     rows = []
     for k, name in enumerate(_tested(run), start=1):
-        where = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
-        found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{where}, {first}-{last}")
+        domain = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
+        found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{domain}, {first}-{last}")
         told = {"alpha": found.alpha, "tests": found.m, "rejected": found.rejected, "domain": found.domain}
         # JSON knows no NaN: where no test holds there is no threshold
         told |= {"threshold": found.threshold} if found.rejected else {}
@@ -338,6 +250,14 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
     return {"field_significance": pd.DataFrame(rows)}
 
 
+def _thresholds(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    # the largest p-value that holds over the whole map, by the map that is tested; none where no test holds
+    if "field_significance" not in tables:
+        return {}
+    found = tables["field_significance"]
+    return {n: float(t) for n, t in zip(found["variable"], found["threshold"], strict=True) if np.isfinite(t)}
+
+
 def _tested(run: Run) -> list[str]:
     return [n for n in run.statistics.names() if n.endswith("_pvalue")]
 
@@ -352,11 +272,5 @@ def _trends(run: Run, series: pd.DataFrame) -> dict[str, dict[str, float]]:
     cv = stats.coefficient_of_variation(
         da, ddof=run.recipe.statistics.cv.ddof, min_mean=0.0, min_years=run.recipe.min_years
     )
-    return {
-        region: {
-            "slope": float(fit["slope"].values[k]),
-            "pvalue": float(fit["pvalue"].values[k]),
-            "cv": float(cv["cv"].values[k]),
-        }
-        for k, region in enumerate(order)
-    }
+    values_of = {name: fit[name].values for name in ("slope", "pvalue", "stderr", "n")} | {"cv": cv["cv"].values}
+    return {region: {n: float(v[k]) for n, v in values_of.items()} for k, region in enumerate(order)}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, spec, store
 from nepcube import recipe as recipes
+from nepcube.pipeline import provenance
+from nepcube.pipeline.uncertainty import uncertainty_notes
 from nepcube.years import year_comment
 
 if TYPE_CHECKING:
@@ -94,6 +96,14 @@ def formulas(run: Run) -> list[dict[str, str]]:
             "source": "Zhang, Z. et al. 2023, eq. 4 (whose print multiplies by the mean).",
         }
     )
+    if recipe.uncertainty is not None:
+        out.append(
+            {
+                "name": "Standard error of mean NEP (to first order)",
+                "formula": nep.UNCERTAINTY_FORMULA,
+                "source": nep.UNCERTAINTY_CITATION,
+            }
+        )
     out += _more_formulas(recipe)
     if "natural-breaks" in (recipe.classes.slope.method, recipe.classes.cv.method):
         out.append(
@@ -232,6 +242,7 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     else:
         out += _record_notes(run)
     out += _climate_notes(run)
+    out += uncertainty_notes(recipe, tables)
     if len(run.years) < 20:
         out.append(f"The period has {len(run.years)} years: trends and correlations of so few are uncertain.")
     if "respiration_bases" in tables:
@@ -247,6 +258,7 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
             f"The coefficient of variation is not given on {masked:.0f} km2 with a mean within "
             f"{recipe.statistics.cv.min_mean:g} gC m-2 yr-1 of zero, where it says nothing."
         )
+    out += provenance.read(run.out).get("regions", [])
     share = _share_without_data(tables)
     out.append(
         f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "

@@ -34,6 +34,8 @@ _CENTRES = 2**20 * 64
 STRIPS = {"annual": 512, "monthly": 256, "daily": 64}
 _STEPS = {"annual": 0, "monthly": 12, "daily": 366}
 _PER_STEP = 40
+# and bytes a cell and step of a derivative of respiration
+_PER_DERIVATIVE = 24
 # maps that are on their way to others
 _PASSING = 7
 # degrees of the climate's own grid, the finest where it is not known, and bytes a cell of a field that is being made
@@ -71,13 +73,23 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     # ... or before them with rh in strips, beside a year of months or days
     strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
     respiration = layer * (series + 1) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
-    analyse = int(max(statistics, respiration)) + _THREAD
+    analyse = int(max(statistics, respiration, _propagated(recipe, layer * (series + 2), strip, cells))) + _THREAD
     if sides.shard is not None:
         # coded chunks on their way to the temporary files, and the shard that is put together of them
         coded = 2 * KEPT + 2 * 4 * sides.shard**2
         analyse += coded
         ingest += coded
     return Needs(ingest, analyse)
+
+
+def _propagated(recipe: recipes.Recipe, held: float, strip: int, cells: int) -> float:
+    # all series and the sums over years in float64, beside a year of derivatives of one strip, or several times as they
+    # become maps
+    if recipe.uncertainty is None:
+        return 0.0
+    steps = max(1, _STEPS[recipe.respiration.basis])
+    sums = cells * 8 * (4 + len(recipe.uncertainty.coefficients))
+    return held + max(sums + strip * steps * (_PER_STEP + _PER_DERIVATIVE), 5 * sums)
 
 
 def maps_of(recipe: recipes.Recipe) -> int:
@@ -90,6 +102,9 @@ def maps_of(recipe: recipes.Recipe) -> int:
         out += 5 * len(wanted.breakpoint.years) + 6 * wanted.breakpoint.search
     if wanted.attribution is not None:
         out += 4
+    if recipe.uncertainty is not None:
+        # the errors, and what they are made of
+        out += 6 + len(recipe.uncertainty.coefficients)
     if wanted.sufficient:
         # float64: n, the means and the products of NEP, NPP, drivers and years
         series = 3 + drivers

@@ -17,6 +17,7 @@ from nepcube.recipe.models import (
     Sources,
 )
 from nepcube.recipe.statistics import Breakpoint, Classes, ClassSpec, Correlation, Statistics
+from nepcube.recipe.uncertainty import NppErrors, Uncertainty
 
 __all__ = [
     "STAGES",
@@ -29,6 +30,7 @@ __all__ = [
     "Elevation",
     "Grid",
     "ModelSource",
+    "NppErrors",
     "Raster",
     "ReaderSource",
     "Recipe",
@@ -37,6 +39,7 @@ __all__ = [
     "Respiration",
     "Sources",
     "Statistics",
+    "Uncertainty",
     "changed_keys",
     "differences",
     "dump_recipe",

@@ -19,6 +19,7 @@ from pydantic import (
 
 from nepcube.recipe.clusters import ClusterSection
 from nepcube.recipe.statistics import Classes, Statistics
+from nepcube.recipe.uncertainty import Uncertainty
 from nepcube.recipe.words import Fraction, Model, Year
 
 
@@ -236,7 +237,8 @@ class Regions(Model):
 
     path: str
     name: str = "name"
-    overlap: Literal["centre"] = "centre"
+    overlap: Literal["centre", "exact"] = "centre"
+    mend: bool = False
 
 
 class Recipe(Model):
@@ -255,6 +257,7 @@ class Recipe(Model):
     grid: Grid
     sources: Sources
     respiration: Respiration
+    uncertainty: Uncertainty | None = None
     statistics: Statistics = Statistics()
     classes: Classes = Classes()
     regions: Regions | None = None

@@ -1,23 +1,49 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
 from nepcube.regions.labels import label_attrs, label_regions, label_window
-from nepcube.regions.polygons import load_regions, outline_labels
+from nepcube.regions.members import Members
+from nepcube.regions.placing import missed_note, placing_notes
+from nepcube.regions.polygons import Regions, load_regions, outline_labels, read_regions
+from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
+from nepcube.regions.shares import UNION, share_window
+from nepcube.regions.sizes import size_sums, size_table
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
-from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
+from nepcube.regions.tables import (
+    class_table,
+    code_table,
+    flag_table,
+    groups_of,
+    series_table,
+    significance_table,
+    summary_table,
+)
 
 __all__ = [
+    "UNION",
     "ClassSums",
+    "Members",
+    "Regions",
+    "Shapes",
     "YearSums",
     "aggregate",
     "class_table",
     "code_table",
     "flag_table",
+    "groups_of",
     "label_attrs",
     "label_regions",
     "label_window",
     "load_regions",
+    "missed_note",
     "outline_labels",
+    "placing_notes",
+    "read_regions",
     "series_table",
+    "shapes_near",
+    "shapes_of",
+    "share_window",
     "significance_table",
+    "size_sums",
+    "size_table",
     "summary_table",
 ]

@@ -29,7 +29,10 @@ respiration: {basis: annual}
 END = GOOD.count("\n") + 1  # the line that an addition stands on
 MEND = "Mend it in the recipe; docs/recipe.md lists every key."
 LISTED = "docs/recipe.md lists every key with what it takes."
-TOP = "recipe, name, title, period, grid, sources, respiration, statistics, classes, regions, archive, cluster, blocks"
+TOP = (
+    "recipe, name, title, period, grid, sources, respiration, uncertainty, statistics, classes, regions, archive, "
+    "cluster, blocks"
+)
 
 
 @pytest.fixture
@@ -354,7 +357,7 @@ CHANGES = {
     "classes": ("classes: {slope: {method: natural-breaks, k: 6}}\n", ("aggregate", ["classes.slope.k"])),
     "regions": (
         "regions: {path: r.geojson}\n",
-        ("aggregate", ["regions", "regions.name", "regions.overlap", "regions.path"]),
+        ("aggregate", ["regions", "regions.mend", "regions.name", "regions.overlap", "regions.path"]),
     ),
 }
 
