@@ -145,7 +145,7 @@ def series_plot(inputs: ReportInputs, region: str = ALL, *, small: bool = False)
         told: list[tuple[Told, str]] = [(say("chart.mean"), number(values[k], 2))]
         if k in fitted:
             told.append((say("chart.fitted"), number(fitted[k], 2)))
-        marks.append(Mark(say("colon", left=str(year), right=unit) if not small else str(year), told))
+        marks.append(Mark(say("brackets", text=str(year), more=unit) if not small else str(year), told))
     y_values = ticks(low, high, 4 if small else 5)
     least, most = seen[np.argmin(values[seen])], seen[np.argmax(values[seen])]
     describe = say(

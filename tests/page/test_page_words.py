@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,9 @@ from sample_page import fake_run, run_of
 
 from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
-from nepcube.pipeline import formulas, languages, methods
+from nepcube.pipeline import formulas, languages, methods, reporting
 from nepcube.pipeline.notes import least_correlation, notes
+from nepcube.places import place_of
 from nepcube.report.saying import text_in
 from nepcube.report.words import LANGUAGES
 
@@ -158,6 +161,25 @@ def test_the_formula_is_that_of_the_basis():
     for basis, sign in (("annual", "30 × 0.465, with"), ("monthly", "12 months"), ("daily", "over the days")):
         found = formulas.formulas(run_of(recipe_of(respiration__basis=basis)))
         assert sign in text_in(found[1]["formula"], "en")
+
+
+@pytest.mark.parametrize(("wanted", "again"), [(("en", "zh"), False), (("en",), True), (("zh",), True)])
+def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages, wanted, again):
+    class BegunError(Exception):
+        pass
+
+    def begin(run, stage):
+        raise BegunError
+
+    shutil.copy(pages["both"], tmp_path / "report.html")
+    monkeypatch.setattr(reporting, "is_done", lambda run, stage: True)
+    monkeypatch.setattr(reporting, "begin", begin)
+    run = SimpleNamespace(out=place_of(tmp_path), languages=wanted, progress=lambda *_: None)
+    if again:
+        with pytest.raises(BegunError):
+            reporting.report(run)
+    else:
+        assert reporting.report(run) == run.out / "report.html"
 
 
 def test_the_languages_of_the_command_line():

@@ -193,14 +193,15 @@
   const tool = (sign, words, action) => {
     const button = make("button", "", tools);
     button.type = "button";
-    make("span", "", button).append(sign);
-    button.firstChild.setAttribute("aria-hidden", "true");
+    const face = make("span", sign ? "" : "frame", button);
+    face.append(sign);
+    face.setAttribute("aria-hidden", "true");
     put(make("span", "unseen", button), words);
     button.addEventListener("click", action);
   };
   tool("+", island.words.zoom_in, () => zoom(1.5));
   tool("\u2212", island.words.zoom_out, () => zoom(1 / 1.5));
-  tool("\u26f6", island.words.zoom_reset, whole);
+  tool("", island.words.zoom_reset, whole);
   tool("\u00d7", island.words.close, () => dialog.close());
 
   const fingers = new Map();
