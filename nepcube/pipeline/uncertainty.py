@@ -11,6 +11,7 @@ import numpy as np
 from nepcube import nep
 from nepcube import regions as region_room
 from nepcube.errors import RecipeError, SpecError
+from nepcube.report import Note, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,24 +177,27 @@ def with_errors(summary: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFram
     )
 
 
-def uncertainty_notes(recipe: recipes.Recipe, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def uncertainty_notes(recipe: recipes.Recipe, tables: Mapping[str, pd.DataFrame]) -> list[Note]:
     """Say what errors were assumed, and what they leave of the mean of all regions."""
     stated = recipe.uncertainty
     if stated is None or "uncertainty" not in tables:
         return []
     row = tables["uncertainty"].set_index("region").loc["all"]
-    coefficients = ", ".join(f"{name} {_percent(value)}" for name, value in stated.respiration.items())
-    source = stated.source.strip().rstrip(".") or "none was named"
-    return [
-        "Errors were assumed, not found. Relative standard errors of NPP: "
-        f"{_percent(stated.npp.systematic)} that all cells and years share, {_percent(stated.npp.by_cell)} of each "
-        f"cell, {_percent(stated.npp.by_cell_year)} of each cell and year; of the coefficients of respiration: "
-        f"{coefficients} (source: {source}). Carried to first order, they leave the mean NEP of "
-        f"{row['mean_gc_m2']:.1f} gC m-2 yr-1 a standard error of {row['standard_error_gc_m2']:.1f} (95 % interval "
-        f"{row['lower_gc_m2']:.1f} to {row['upper_gc_m2']:.1f}; NPP {row['npp_error_gc_m2']:.1f}, respiration "
-        f"{row['respiration_error_gc_m2']:.1f}). The form of the model of respiration, the error of climate and mixed "
-        "pixels are not in it."
-    ]
+    text = say(
+        "note.uncertainty.text",
+        systematic=_percent(stated.npp.systematic),
+        by_cell=_percent(stated.npp.by_cell),
+        by_cell_year=_percent(stated.npp.by_cell_year),
+        coefficients=", ".join(f"{name} {_percent(value)}" for name, value in stated.respiration.items()),
+        source=stated.source.strip().rstrip(".") or say("note.uncertainty.unsourced"),
+        mean=f"{row['mean_gc_m2']:.1f}",
+        error=f"{row['standard_error_gc_m2']:.1f}",
+        lower=f"{row['lower_gc_m2']:.1f}",
+        upper=f"{row['upper_gc_m2']:.1f}",
+        npp=f"{row['npp_error_gc_m2']:.1f}",
+        respiration=f"{row['respiration_error_gc_m2']:.1f}",
+    )
+    return [Note(say("note.uncertainty.title"), text)]
 
 
 def _percent(share: float) -> str:

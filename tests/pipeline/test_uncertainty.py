@@ -27,6 +27,7 @@ from nepcube.pipeline.uncertainty import (
     uncertainty_tables,
 )
 from nepcube.regions import Members
+from nepcube.report.saying import text_in
 
 ERRORS = {
     "npp": {"systematic": 0.15, "by_cell": 0.2, "by_cell_year": 0.1},
@@ -150,12 +151,12 @@ def test_the_tables_are_the_propagation_of_the_region(run):
 def test_the_report_tells_what_was_assumed(run):
     recipe, out, _, _ = run
     tables = {f.stem: pd.read_csv(f) for f in (out / "tables").glob("*.csv")}
-    told = uncertainty_notes(recipes.load_recipe(recipe), tables)
-    assert len(told) == 1
+    (note,) = uncertainty_notes(recipes.load_recipe(recipe), tables)
+    told = text_in(note.text, "en")
     row = tables["uncertainty"].iloc[-1]
-    assert "15 % that all cells and years share, 20 % of each cell, 10 % of each cell and year" in told[0]
-    assert "scale 10 %, temperature 20 %, precipitation 25 %, share 0 % (source: an example, no judgement)" in told[0]
-    assert f"mean NEP of {row.mean_gc_m2:.1f} gC m-2 yr-1 a standard error of {row.standard_error_gc_m2:.1f}" in told[0]
+    assert "15 % that all cells and years share, 20 % of each cell, 10 % of each cell and year" in told
+    assert "scale 10 %, temperature 20 %, precipitation 25 %, share 0 % (source: an example, no judgement)" in told
+    assert f"mean NEP of {row.mean_gc_m2:.1f} gC m⁻² yr⁻¹ a standard error of {row.standard_error_gc_m2:.1f}" in told
 
 
 def test_without_errors_there_is_nothing_of_them(finished):
