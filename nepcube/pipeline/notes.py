@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nepcube import nep, report
-from nepcube.pipeline import provenance
 from nepcube.pipeline.uncertainty import uncertainty_notes
 from nepcube.report import Note, Told, known, number, percent, say
 
@@ -44,7 +43,6 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[Note | str]:
         *uncertainty_notes(recipe, tables),
         *_of_few_years(recipe, len(run.years)),
         *_of_gaps(recipe, len(run.years), tables),
-        *provenance.read(run.out).get("regions", []),
     ]
 
 

@@ -81,6 +81,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
     """Gather what the report room draws."""
     recipe = run.recipe
     tables = read_tables(run.out)
+    written = provenance.read(run.out)
     return report_room.ReportInputs(
         name=recipe.name,
         title=recipe.title or recipe.name,
@@ -89,11 +90,11 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         tables=tables,
         regions=run.regions,
         recipe_text=recipes.dump_recipe(recipe),
-        provenance={"versions": {}, "created": ""} | provenance.read(run.out),
+        provenance={"versions": {}, "created": ""} | written,
         methods=methods(run),
         formulas=formulas(run),
         sources=source_list(run),
-        notes=notes(run, tables),
+        notes=[*notes(run, tables), *written.get("regions", [])],
         generated=report_room.say("generated") if is_generated(recipe) else None,
         potential=run.potential,
     )

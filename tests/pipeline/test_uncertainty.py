@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from conftest import recipe_text
 from scipy.stats import norm
 
 from nepcube import recipe as recipes
@@ -45,7 +44,7 @@ def run(archive, finished, tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uncertainty")
     out = Path(shutil.copytree(finished.out, folder / "out"))
     recipe = folder / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, uncertainty=ERRORS), sort_keys=False))
+    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, uncertainty=ERRORS), sort_keys=False))
     before = tools.chunk_files(out, "cube.zarr")
     tools.do_stages(recipe, out)
     # what is ingested is not touched, and the cube is the same
