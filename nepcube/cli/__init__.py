@@ -153,6 +153,12 @@ def report_command(
         str | None,
         typer.Option(metavar="FORMATS", help="Write the tables alone: md, tex, xlsx, parquet, or several (md,tex)."),
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="FORMATS", help="Draw the figures for a paper alone: pdf, svg, png, or several."),
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the figures for a paper: en or zh.")] = "en",
+    inset: Annotated[bool, typer.Option("--inset", help="A globe on the map of the regions (--figures).")] = False,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -160,14 +166,32 @@ def report_command(
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
-    """Draw the figures and write report.html again, or write the tables in other formats."""
-    if tables is None:
+    """Draw the figures and write report.html again, or write tables in other formats or figures for a paper."""
+    if figures is None and (lang != "en" or inset):
+        raise RecipeError("report: --lang and --inset are of the figures for a paper.", "Add --figures pdf,png.")
+    if figures is not None:
+        _paper(recipe, out, figures, lang, inset, quiet, log)
+    if tables is None and figures is None:
         _do_stage("report", recipe, out, _options(workers, memory, scheduler, block), quiet, log)
+        return
+    if tables is None:
         return
     from nepcube.pipeline import write_tables
 
     with Teller(quiet=quiet, log=log) as teller:
         written = write_tables(recipe, out, [name.strip() for name in tables.split(",")], say=teller.say)
+    for path in written:
+        print(path)  # noqa: T201
+
+
+def _paper(recipe: Path, out: str, formats: str, lang: str, inset: bool, quiet: bool, log: Path | None) -> None:
+    from nepcube.pipeline import write_figures
+
+    wanted = [name.strip() for name in formats.split(",")]
+    with Teller(quiet=quiet, log=log) as teller:
+        written = write_figures(
+            recipe, out, wanted, language=lang, inset=inset, progress=teller.progress, say=teller.say
+        )
     for path in written:
         print(path)  # noqa: T201
 

@@ -14,15 +14,21 @@ from nepcube.report.formats import FORMATS, require_formats, write_formats
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
 from nepcube.report.page import write_page
+from nepcube.report.paper import PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
+from nepcube.report.plot import plot_chart, plot_map, thinned
 from nepcube.report.sheet import map_figure
 from nepcube.report.style import journal_style
 from nepcube.report.tables import write_tables
+from nepcube.report.words import Language, require_language
 
 __all__ = [
     "ALL",
     "CLASS_TABLES",
     "FIGURES",
     "FORMATS",
+    "PAPER_FORMATS",
+    "PAPER_WIDTHS",
+    "Language",
     "ReportInputs",
     "chart_partial_shares",
     "chart_series",
@@ -30,13 +36,19 @@ __all__ = [
     "draw_agreement",
     "draw_differences",
     "draw_figures",
+    "draw_paper",
     "journal_style",
     "map_classes",
     "map_figure",
     "map_nep_mean",
     "map_partial",
     "map_regions",
+    "plot_chart",
+    "plot_map",
     "require_formats",
+    "require_language",
+    "require_paper_formats",
+    "thinned",
     "write_formats",
     "write_page",
     "write_tables",
