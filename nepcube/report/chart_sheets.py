@@ -19,9 +19,10 @@ from nepcube.report.charts import (
 )
 from nepcube.report.classes import scheme
 from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.layers import striped_patch
 from nepcube.report.lettering import cut, text_size_mm, wrap, wrap_to
 from nepcube.report.sheet import TALLEST, footer, mark_generated, place, sentences, told_regions, write
-from nepcube.report.style import NO_DATA, QUIET, SLOPE, identifier, new_figure
+from nepcube.report.style import QUIET, SLOPE, identifier, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,10 +108,10 @@ def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool
 
 
 def _lines(text: str, room: float, most: int) -> list[str]:
-    lines = wrap_to(text, room - 3)
+    lines = wrap(text, len(wrap_to(text, room))).split("\n")
     # the mark stands before the first, the others begin under the name
     rest = lines[1 : most - 1] + ([" ".join(lines[most - 1 :])] if len(lines) >= most else [])
-    return [lines[0], *("    " + cut(line, room - 3) for line in rest)]
+    return [lines[0], *("    " + cut(line, room - 2) for line in rest)]
 
 
 def sink_sheet(inputs: ReportInputs, width: float, dpi: float) -> Figure:
@@ -187,7 +188,7 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     handles = [Patch(facecolor=c, label=t) for c, t in zip(classes.colors, classes.labels, strict=True)]
     without = any(bool((share_columns(inputs, d)[2] > 0).any()) for d in drivers)
     if without:
-        handles.append(Patch(facecolor=NO_DATA, label=told["no_data"]))
+        handles.append(striped_patch(told["no_data"]))
     entry = max(text_size_mm(str(p.get_label()))[0] for p in handles) + 8.6
     across = max(1, int((width - 8 + 2) // entry))
     legend_rows = math.ceil(len(handles) / across)

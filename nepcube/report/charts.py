@@ -19,6 +19,7 @@ from nepcube.report.style import (
     SINK,
     SLOPE,
     SOURCE,
+    STRIPE,
     drawable,
     identifier,
     ink_on,
@@ -245,7 +246,10 @@ def chart_partial_shares(
     left = np.zeros(len(regions))
     columns = [*zip(classes.colors, table.T, strict=True), (NO_DATA, without)]
     for colour, part in columns:
-        ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
+        bars = ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
+        if colour == NO_DATA:
+            for bar in bars:
+                bar.set(hatch="//////", edgecolor=STRIPE, linewidth=0)
         for y, share, start in zip(places, part, left, strict=True):
             # where the number has room
             if share * wide >= 3.6:

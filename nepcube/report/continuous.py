@@ -8,10 +8,9 @@ import numpy as np
 
 from nepcube import spec
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.layers import MapKey, add_dots, domain, furnish, name_regions, patch, show, values_of
+from nepcube.report.layers import MapKey, add_dots, domain, furnish, name_regions, show, striped_patch, values_of
 from nepcube.report.style import (
     FLUX,
-    NO_DATA,
     RARE_SINK,
     RARE_SOURCE,
     SLOPE,
@@ -100,7 +99,7 @@ def paint_mean(ax: Axes, inputs: ReportInputs) -> MapKey:
         if rare:
             key.notes.append(told["note.rare_source" if rare == "low" else "note.rare_sink"])
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data"]))
+        key.handles.append(striped_patch(told["no_data"]))
     return key
 
 
@@ -122,7 +121,7 @@ def paint_elevation(ax: Axes, inputs: ReportInputs) -> MapKey:
     if seen.size:
         key.mappable, key.extend = picture, _extend(seen, low, high)
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data"]))
+        key.handles.append(striped_patch(told["no_data"]))
     return key
 
 
@@ -166,7 +165,7 @@ def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
             key.notes.append(_ends(inputs, low, high, seen))
         add_dots(ax, inputs, key, f"{name}_pvalue", data, picture)
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data"]))
+        key.handles.append(striped_patch(told["no_data"]))
     return key
 
 
@@ -195,5 +194,5 @@ def paint_difference(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
             key.notes.append(told["note.ends_difference"].format(**ends))
     key.notes += attrs["notes"]
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data_pair"]))
+        key.handles.append(striped_patch(told["no_data_pair"]))
     return key

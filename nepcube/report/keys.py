@@ -68,7 +68,9 @@ class KeyRoom:
         room = span - self._bar_width - 6 if self._is_beside else span
         self._handles = _entries([str(h.get_label()) for h in key.handles], room, _SWATCH + 1.2)
         self._regions = _entries([name for _, name in key.regions], span, 4.5)
-        self._above = (_ROW + 2.6 if self._short else 2.6) if key.bar_shares else 0.0
+        # what the numbers are stands beside them, or above where there is no room
+        self._told_above = self._short or span - self._bar_width < 25.0
+        self._above = (_ROW + 2.6 if self._told_above else 2.6) if key.bar_shares else 0.0
         height = 1.0
         if self._bar:
             bar = self._above + 12.2
@@ -113,8 +115,8 @@ class KeyRoom:
                 )
             else:
                 swatch = (left / w, 1 - (top + 2.45) / h), _SWATCH / w, 2.1 / h
-                edge: dict[str, Any] = {"edgecolor": QUIET, "linewidth": 0.4}
-                figure.add_artist(Rectangle(*swatch, facecolor=handle.get_facecolor(), **edge))
+                look = {"facecolor": handle.get_facecolor(), "edgecolor": handle.get_edgecolor(), "linewidth": 0.4}
+                figure.add_artist(Rectangle(*swatch, hatch=handle.get_hatch(), **look))
             _write(figure, left + _SWATCH + 1.2, top, "\n".join(lines))
 
     def _draw_bar(self, figure: Figure, x0: float, y: float) -> None:
@@ -135,8 +137,9 @@ class KeyRoom:
         for k, share in enumerate(key.bar_shares):
             text = percent(share).removesuffix(" %") if self._short else percent(share)
             axes.text((k + 0.5) / n, 1.2, text, transform=axes.transAxes, ha="center", **look)
-        if n and self._short:
-            _write(figure, x0, y - self._above, told["share_of_area_percent"], color=QUIET)
+        if n and self._told_above:
+            label = told["share_of_area_percent" if self._short else "share_of_area"]
+            _write(figure, x0, y - self._above, label, color=QUIET)
         elif n:
             axes.text(1.015, 1.2, told["share_of_area"], transform=axes.transAxes, ha="left", color=QUIET, **look)
 

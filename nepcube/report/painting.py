@@ -9,7 +9,18 @@ import numpy as np
 from nepcube.report.classes import TABLES, Classes, classes_of, partial_classes, shares
 from nepcube.report.continuous import paint_elevation
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.layers import MapKey, add_dots, domain, furnish, name_regions, patch, region_codes, show, values_of
+from nepcube.report.layers import (
+    MapKey,
+    add_dots,
+    domain,
+    furnish,
+    name_regions,
+    patch,
+    region_codes,
+    show,
+    striped_patch,
+    values_of,
+)
 from nepcube.report.style import NO_DATA, PAPER, REGION_FILLS, SLOPE, identifier, percent
 
 if TYPE_CHECKING:
@@ -48,7 +59,7 @@ def paint_regions(ax: Axes, inputs: ReportInputs) -> MapKey:
     elif not names:
         key.handles = [patch(fills[0], told["cells_with_data"])]
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data"]))
+        key.handles.append(striped_patch(told["no_data"]))
     return key
 
 
@@ -93,7 +104,7 @@ def paint_classes(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
         key.handles.append(patch(colors[k], f"{label}{told['colon'] if interval else ''}{interval}{share}"))
     if bare:
         share = told["brackets"].format(text=percent(without)) if without > 0 else ""
-        key.handles.append(patch(NO_DATA, told["no_data"] + share))
+        key.handles.append(striped_patch(told["no_data"] + share))
     if name in _PVALUES:
         add_dots(ax, inputs, key, _PVALUES[name], data, picture)
     return key
@@ -123,5 +134,5 @@ def paint_partial(ax: Axes, inputs: ReportInputs, driver: str) -> MapKey:
         key.bar_shares = list(found) if np.isfinite(found).all() else []
     add_dots(ax, inputs, key, f"{name}_pvalue", data, picture)
     if bare:
-        key.handles.append(patch(NO_DATA, told["no_data"]))
+        key.handles.append(striped_patch(told["no_data"]))
     return key

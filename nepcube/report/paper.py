@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,7 @@ def draw_paper(
     directory: Path,
     formats: Sequence[str] = ("pdf", "png"),
     *,
+    only: Collection[str] | None = None,
     inset: bool = False,
     dpi: float = DPI,
     progress: Callable[[int, int, str], None] = lambda done, of, name: None,
@@ -100,6 +101,8 @@ def draw_paper(
     directory : pathlib.Path
         Made where it is missing.
     formats : sequence of {"pdf", "svg", "png"}
+    only : collection of str, optional
+        Names of figures, such as ``map_nep_mean``; all when left out.
     inset : bool
         Whether the map of the regions has a globe that shows where it lies.
     dpi : float
@@ -122,7 +125,7 @@ def draw_paper(
     written: list[Path] = []
     captions: list[str] = []
     with journal_style():
-        drawings = list(_drawings(inputs, inset))
+        drawings = [(name, d) for name, d in _drawings(inputs, inset) if only is None or name in only]
         for k, (name, drawing) in enumerate(drawings):
             progress(k, len(drawings), name)
             told: dict[str, str] = {}

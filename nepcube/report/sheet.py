@@ -166,8 +166,9 @@ def _sheet(
     more = max(0.0, 3.8 * (len(title) - 1))
     start += more
     lines = [line for note in key.notes for line in wrap_to(note, span)] if titled else []
-    keyed = KeyRoom(key, span, inputs.words)
     beside = place_locator(figure, ax, inputs, frame, span) if inset else 0.0
+    # a globe below the map stands to the right of the key
+    keyed = KeyRoom(key, span - (beside + 2.0 if beside else 0.0), inputs.words)
     bottom = start + max(keyed.height, beside) + _LINE * len(lines) + (footer(inputs) or 1.5)
     resize(figure, bottom, more)
     for k, line in enumerate(title):

@@ -34,14 +34,15 @@ SLOPE = "gC m⁻² yr⁻²"
 INK = "#1b1f23"
 QUIET = "#5f666d"
 RULE = "#c9cdd1"
-NO_DATA = "#cdcdcd"
+#: what has no data is striped, of these two
+NO_DATA, STRIPE = "#e6e6e6", "#9a9a9a"
 PAPER = "#ffffff"
 SINK = "#018571"
 SOURCE = "#a6611a"
 NEITHER = "#e4e4e4"
 
 #: pale fills that stay apart for any colour vision and carry dark text (after P. Tol's "light" scheme)
-REGION_FILLS = ("#77aadd", "#eedd88", "#99ddff", "#44bb99", "#ffaabb", "#bbcc33", "#ee8866", "#b9a6dd", "#aaaa00")
+REGION_FILLS = ("#77aadd", "#eedd88", "#99ddff", "#44bb99", "#ffaabb", "#bbcc33", "#ee8866", "#9577d6", "#c95a9b")
 
 
 def plain(text: str) -> str:
