@@ -33,8 +33,9 @@ class _Entries:
 
 def _entries(texts: Sequence[str], span: float, indent: float) -> _Entries:
     # as many columns as fit, each as wide as its longest text
-    gap, n = 3.0, len(texts)
-    widths = [text_size_mm(t)[0] + indent for t in texts]
+    gap, n = 4.5, len(texts)
+    # letters are set a little wider on a screen than they are drawn
+    widths = [1.03 * text_size_mm(t)[0] + indent for t in texts]
     for columns in range(min(n, 8), 1, -1):
         rows = math.ceil(n / columns)
         wide = [max(widths[k : k + rows]) for k in range(0, n, rows)]

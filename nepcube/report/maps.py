@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from nepcube import spec
 from nepcube.errors import SpecError
+from nepcube.report.cartography import size_mm
 from nepcube.report.classes import TABLES
 from nepcube.report.continuous import paint_continuous, paint_difference, paint_mean
+from nepcube.report.fonts import font_families
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.layers import MOST_KEYED, MapKey
+from nepcube.report.lettering import text_size_mm
 from nepcube.report.painting import paint_classes, paint_partial, paint_regions
 from nepcube.report.style import journal_style
 
@@ -69,24 +72,38 @@ def _names(inputs: ReportInputs) -> str:
 
 
 def with_key(ax: Axes, key: MapKey) -> Axes:
-    """Put the key of a map below it, on an Axes of somebody else's figure."""
+    """Put the key of a map beside and below it, on an Axes of somebody else's figure."""
     from matplotlib.patches import Patch
 
     figure = ax.get_figure()
     assert figure is not None
     if key.mappable is not None:
         bar = figure.colorbar(
-            key.mappable, ax=ax, orientation="horizontal", extend=key.extend, spacing="uniform", ticks=key.bar_ticks,
-            pad=0.1, fraction=0.05, aspect=40,
+            key.mappable, ax=ax, extend=key.extend, spacing="uniform", ticks=key.bar_ticks,
+            pad=0.02, fraction=0.04, shrink=0.8,
         )  # fmt: skip
         bar.set_label(key.bar_label)
+        in_our_letters(bar.ax)
     names = [Patch(facecolor="none", edgecolor="none", label=f"{mark}  {name}") for mark, name in key.regions]
-    if key.handles or names:
-        # beside the map, where a colour bar below it is not in the way
+    handles = [*key.handles, *names]
+    if handles:
+        wide, high = size_mm(ax)
+        longest = max(text_size_mm(str(h.get_label()))[0] for h in handles) + 9
         ax.legend(
-            handles=[*key.handles, *names], title=key.heading or None, loc="upper left", bbox_to_anchor=(1.01, 1.0),
-            alignment="left", frameon=False,
+            handles=handles, title=key.heading or None, loc="upper left", bbox_to_anchor=(0.0, -8 / high),
+            alignment="left", frameon=False, ncols=max(1, min(4, int(wide // longest))),
         )  # fmt: skip
+    return in_our_letters(ax)
+
+
+def in_our_letters(ax: Axes) -> Axes:
+    """Write an Axes that was made with other settings in the fonts of the figures."""
+    from matplotlib.text import Text
+
+    families = list(font_families())
+    ax.tick_params(labelsize=7, labelfontfamily=families)
+    for text in ax.findobj(Text):
+        text.set_fontfamily(families)
     return ax
 
 

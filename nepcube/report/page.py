@@ -20,7 +20,7 @@ __all__ = ["write_page"]
 _WIDEST = 1600
 _STUDY = "Zhang et al. (2023), doi 10.6046/zrzyyg.2022042"
 
-_PARTIAL = "Partial correlation of annual {{nep}} with {}, the other drivers held. Dots: p < 0.01."
+_PARTIAL = "Partial correlation of annual {{nep}} with {}, the other drivers held. Dots: significant cells."
 #: what each figure shows, and the figure of a study like this that it stands for
 _CAPTIONS: dict[str, tuple[str, str]] = {
     "map_regions": ("The study area and its regions.", "Fig. 1"),

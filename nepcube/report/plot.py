@@ -9,18 +9,22 @@ from nepcube.errors import SpecError
 from nepcube.report import cartography as carto
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.inputs import ALL, ReportInputs
-from nepcube.report.maps import paint, with_key
-from nepcube.report.style import journal_style
+from nepcube.report.maps import in_our_letters, paint, with_key
+from nepcube.report.sheet import map_sheet
+from nepcube.report.style import DOUBLE, MM, journal_style
 from nepcube.report.words import require_language
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["DRAWN", "plot_chart", "plot_map", "thinned"]
 
 #: cells a side of what is drawn: more than a page of 300 dpi shows
 DRAWN = 2000
+#: dots an inch of a figure in a notebook
+_SCREEN = 150
 _CHARTS = ("series", "sink_share", *(f"partial_{driver}" for driver in spec.CLIMATE))
 
 
@@ -55,7 +59,7 @@ def plot_map(
     name : str
         ``regions``, ``nep_mean``, ``slope_class``, ``cv_class``, ``partial_temperature``, or any map of numbers.
     ax : matplotlib.axes.Axes, optional
-        A new figure of pyplot when left out.
+        A new figure of pyplot when left out, a sheet with title, key and notes; else the key stands beside and below.
     language : {"en", "zh"}, optional
         That of the data, or English.
 
@@ -70,7 +74,8 @@ def plot_map(
     """
     inputs = _inputs(data, name, language)
     with journal_style():
-        ax = _new_axes() if ax is None else ax
+        if ax is None:
+            return map_sheet(inputs, name, width_mm=DOUBLE, dpi=_SCREEN, make=_new_figure)[0].axes[0]
         return with_key(ax, paint(ax, inputs, name))
 
 
@@ -114,16 +119,16 @@ def plot_chart(
     if region not in (ALL, *inputs.region_names):
         raise SpecError(f"There is no region {region!r}.", f"There are {', '.join((ALL, *inputs.region_names))}.")
     with journal_style():
-        ax = _new_axes() if ax is None else ax
+        ax = _chart_axes() if ax is None else ax
         if name == "series":
             ax = chart_series(ax, inputs, region)
         elif name == "sink_share":
             ax = chart_sink_share(ax, inputs, region)
         else:
-            return chart_partial_shares(ax, inputs, name.removeprefix("partial_"))
+            return in_our_letters(chart_partial_shares(ax, inputs, name.removeprefix("partial_")))
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3)
-        return ax
+        return in_our_letters(ax)
 
 
 def _inputs(data: ReportInputs | xr.Dataset, name: str, language: str | None) -> ReportInputs:
@@ -155,7 +160,14 @@ def _there(data: xr.Dataset, name: str) -> bool:
     return name == "regions" or name in data or f"nep_{name}" in data
 
 
-def _new_axes() -> Axes:
+def _new_figure(width_mm: float, height_mm: float, dpi: float) -> Figure:
+    # one of pyplot, which a notebook shows
     import matplotlib.pyplot as plt
 
-    return plt.figure(figsize=(6.7, 4.0), layout="constrained").add_subplot()
+    return plt.figure(figsize=(width_mm * MM, height_mm * MM), dpi=dpi)
+
+
+def _chart_axes() -> Axes:
+    figure = _new_figure(DOUBLE / 2, 72.0, _SCREEN)
+    figure.set_layout_engine("constrained")
+    return figure.add_subplot()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,7 @@ def map_sheet(
     dpi: float = DPI,
     titled: bool = True,
     inset: bool = False,
+    make: Callable[[float, float, float], Figure] = new_figure,
 ) -> tuple[Figure, str]:
     """Draw a map with its key on a page of a given width, and tell its caption.
 
@@ -106,6 +107,8 @@ def map_sheet(
         Whether title and notes stand on the page; the caption has them in any case.
     inset : bool
         Whether a globe shows where the map lies.
+    make : callable
+        Makes a figure of a width and height, mm, and dpi.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def map_sheet(
     room = TALLEST
     # painted anew once where the key leaves too little room for a map of this height
     for _ in range(2):
-        figure, caption, over = _sheet(inputs, name, frame, width_mm, dpi, titled, inset, room)
+        figure, caption, over = _sheet(inputs, name, frame, width_mm, dpi, titled, inset, room, make)
         if over <= 0:
             break
         room -= over
@@ -133,6 +136,7 @@ def _sheet(
     titled: bool,
     inset: bool,
     room: float,
+    make: Callable[[float, float, float], Figure],
 ) -> tuple[Figure, str, float]:
     left, right, top, ticks = 11.0, 3.0, 7.5 if titled else 2.5, 4.8
     wide = width_mm - left - right
@@ -150,7 +154,7 @@ def _sheet(
     start = top + high + ticks
 
     # what the key needs is known after painting, and decides the height of the paper
-    figure = new_figure(total, start + 60, dpi)
+    figure = make(total, start + 60, dpi)
     ax = place(figure, left, top, wide, high)
     key = paint(ax, inputs, name)
     told = [key.title, *key.notes]
