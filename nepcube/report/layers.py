@@ -112,10 +112,11 @@ def show(
     )
     look: dict[str, Any] = {"extent": frame.extent, "origin": "upper"}
     shown = np.ma.masked_where(~inside | np.isnan(data), data)[flip]
-    picture = ax.imshow(shown, cmap=cmap, norm=norm, zorder=2, interpolation="nearest", **look)
     carto.set_frame(ax, frame)
     if bare.any():
         ax.imshow(_stripes(bare[flip], *carto.size_mm(ax)), zorder=1, aspect=frame.aspect, **look)
+    picture = ax.imshow(shown, cmap=cmap, norm=norm, zorder=2, interpolation="nearest", **look)
+    carto.set_frame(ax, frame)
     carto.set_frame(ax, view_of(frame, seen_from_north(inputs), carto.size_mm(ax)[0])[0])
     return picture, bool(bare.any())
 

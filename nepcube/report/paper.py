@@ -64,7 +64,7 @@ def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing
         if name in maps:
             yield f"map_{name}", of_map(name)
     for name in sorted(str(n) for n in maps.data_vars):
-        if "uncertainty" in name and not name.endswith("_pvalue"):
+        if ("uncertainty" in name and not name.endswith("_pvalue")) or name.startswith("difference_"):
             yield f"map_{name}", of_map(name)
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", of_map(f"partial_{driver}")

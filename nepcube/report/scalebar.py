@@ -19,15 +19,19 @@ __all__ = ["emptiest_corners", "km_per_unit", "scale_and_north", "view_of"]
 
 #: km; the longest that is no more than a quarter of the map's width is drawn
 _BARS = tuple(m * 10**e for e in range(-2, 5) for m in (1, 2, 5))
-#: mm, what scale bar and arrow take
+#: mm, the height of scale bar and arrow, the width of the arrow, and of what is left and right of them
 SCALE_HIGH = 10.0
+_ARROW, _EDGES = 4.5, 9.0
 #: a corner with more of the study area in it than this is not covered
-_MOST_COVERED = 0.2
+_MOST_COVERED = 0.05
 
 
-def scale_size(wide: float) -> tuple[float, float]:
-    """Give the width and height of scale bar and arrow on a map of a width, mm."""
-    return min(0.5 * wide, max(22.0, 0.22 * wide) + 12.0), SCALE_HIGH
+def _bar(frame: Frame, wide: float) -> tuple[float, float]:
+    # the kilometres of the bar, and its length on a map of a width, mm
+    width_km = (frame.right - frame.left) * km_per_unit(frame)
+    fitting = [b for b in _BARS if b <= max(0.22, min(0.5, 16 / wide)) * width_km]
+    km = fitting[-1] if fitting else _BARS[0]
+    return km, km / width_km * wide
 
 
 def view_of(frame: Frame, filled: NDArray[np.bool_], wide: float) -> tuple[Frame, str]:
@@ -48,7 +52,7 @@ def view_of(frame: Frame, filled: NDArray[np.bool_], wide: float) -> tuple[Frame
     str
         The corner of the scale.
     """
-    across, up = scale_size(wide)
+    across, up = _bar(frame, wide)[1] + _ARROW + _EDGES, SCALE_HIGH
     corner, covered = emptiest_corners(filled, (across + 2) / wide, min(0.5, (up + 2) / (wide / frame.ratio)))[0]
     if covered <= _MOST_COVERED:
         return frame, corner
@@ -110,21 +114,18 @@ def scale_and_north(ax: Axes, frame: Frame, corner: str = "lower left") -> None:
     """
     from matplotlib.patches import FancyBboxPatch, Rectangle
 
-    unit = km_per_unit(frame)
-    width_km = (frame.right - frame.left) * unit
     # in axes fractions, with millimetres for heights, so that a notebook's axes of any size look the same
     wide, high = size_mm(ax)
-    fitting = [b for b in _BARS if b <= max(0.22, min(0.5, 16 / wide)) * width_km]
-    km = fitting[-1] if fitting else _BARS[0]
-    bar, up = km / width_km, 1 / high
-    arrow = 4.5 / wide
-    total_w, total_h = bar + arrow + 9 / wide, SCALE_HIGH * up
+    km, bar_mm = _bar(frame, wide)
+    bar, up, arrow = bar_mm / wide, 1 / high, _ARROW / wide
+    total_w, total_h = bar + arrow + _EDGES / wide, SCALE_HIGH * up
     x0 = 1 / wide if "left" in corner else 1 - 1 / wide - total_w
     y0 = 0.7 * up if "lower" in corner else 1 - 0.7 * up - total_h
     where: dict[str, Any] = {"transform": ax.transAxes, "zorder": 8, "clip_on": False}
+    # over the cells and under the outlines
     ax.add_patch(
         FancyBboxPatch((x0, y0), total_w, total_h, boxstyle="square,pad=0", facecolor="white", edgecolor="none",
-                       alpha=0.78, transform=ax.transAxes, zorder=7)
+                       alpha=0.78, transform=ax.transAxes, zorder=3.8)
     )  # fmt: skip
     bx, by = x0 + 3 / wide, y0 + 1.8 * up
     for k, colour in enumerate((INK, "white")):

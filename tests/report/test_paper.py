@@ -289,7 +289,7 @@ def test_what_has_no_data_is_striped(coarse):
     with style.journal_style():
         figure = report.map_figure(coarse, "slope_class", width_mm=88, dpi=72)
         ax = figure.axes[0]
-        stripes = ax.images[-1].get_array()
+        stripes = ax.images[0].get_array()
         assert stripes.shape[2] == 4
     shown = stripes[stripes[..., 3] > 0][:, :3]
     assert len(np.unique(shown, axis=0)) == 2
