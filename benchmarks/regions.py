@@ -42,7 +42,7 @@ def main() -> None:
         for way in ("centre", "exact"):
             # by two columns of names in turn: what is done for a recipe would not be done again
             recipes = itertools.cycle(
-                recipe_of(args, work / f"{of}-{way}-{name}.yaml", path, way, name) for name in ("name", "code")
+                [recipe_of(args, work / f"{of}-{way}-{name}.yaml", path, way, name) for name in ("name", "code")]
             )
             contestants[f"{of} regions, {way}"] = lambda r=recipes: measuring.run(
                 nepcube("aggregate", next(r), archive)
