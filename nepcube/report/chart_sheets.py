@@ -73,7 +73,7 @@ def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool
     wide = (width - left - 3 - gap_x * (columns - 1)) / columns
     room = wide - 1
     note = " ".join(
-        [told["note.numbers"].format(unit=SLOPE)]
+        [told["note.numbers"].format(unit=inputs.unit(SLOPE))]
         + ([told["note.own_scale"]] if n > 1 else [])
         + ([told["note.largest"].format(shown=n, count=len(names))] if n < len(names) else [])
     )

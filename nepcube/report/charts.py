@@ -45,7 +45,7 @@ def shown_name(inputs: ReportInputs, region: str) -> str:
 
 def axis_name(inputs: ReportInputs) -> str:
     """Give the label of an axis of NEP."""
-    return inputs.words["axis"].format(name=f"{inputs.nep[:1].upper()}{inputs.nep[1:]}", unit=FLUX)
+    return inputs.words["axis"].format(name=f"{inputs.nep[:1].upper()}{inputs.nep[1:]}", unit=inputs.unit(FLUX))
 
 
 def _say_no_data(ax: Axes, inputs: ReportInputs) -> Axes:
@@ -120,7 +120,7 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
             )
             sign = "+" if slope > 0 else ""
             value, p = f"{sign}{number(slope, digits=3)}", p_text(row["slope_pvalue"], inputs.language)
-            text = f"{value}, {p}" if compact else told["chart.slope"].format(value=value, unit=SLOPE, p=p)
+            text = f"{value}, {p}" if compact else told["chart.slope"].format(value=value, unit=inputs.unit(SLOPE), p=p)
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
     return ax

@@ -73,7 +73,7 @@ def paint_mean(ax: Axes, inputs: ReportInputs) -> MapKey:
     seen = data[domain(inputs) & np.isfinite(data)]
     key = MapKey(
         told["title.nep_mean"].format(nep=inputs.nep, years=inputs.years),
-        bar_label=told["axis"].format(name=inputs.nep, unit=FLUX),
+        bar_label=told["axis"].format(name=inputs.nep, unit=inputs.unit(FLUX)),
     )
     low, high = (float(v) for v in np.percentile(seen, (2, 98))) if seen.size else (0.0, 1.0)
     if not low < high:
@@ -134,7 +134,7 @@ def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     from matplotlib.colors import Normalize
 
     told, attrs = inputs.words, inputs.maps[name].attrs
-    unit = written_unit(attrs) or (SLOPE if name == "nep_slope" else "")
+    unit = inputs.unit(written_unit(attrs) or (SLOPE if name == "nep_slope" else ""))
     if f"title.{name}" in told:
         title = told[f"title.{name}"].format(nep=inputs.nep, years=inputs.years)
         label = told[f"key.{name}"].format(nep=inputs.nep, unit=unit)

@@ -98,6 +98,10 @@ class ReportInputs:
         """The words of the figures in their language."""
         return words("figures", self.language)
 
+    def unit(self, text: str) -> str:
+        """Write a unit as the language of the figures writes a year in it."""
+        return text.replace("yr", self.words["year"])
+
     @property
     def nep(self) -> str:
         """What the quantity is called: NEP, or potential NEP where NPP is modelled."""

@@ -91,7 +91,7 @@ def paint_classes(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     told = inputs.words
     classes = classes_of(inputs.maps[name], inputs.language)
     title = told[f"title.{name}"].format(nep=inputs.nep, years=inputs.years)
-    key = MapKey(title, heading=told[f"key.{name}"].format(unit=SLOPE))
+    key = MapKey(title, heading=told[f"key.{name}"].format(unit=inputs.unit(SLOPE)))
     n = max(len(classes.values), 1)
     colors = list(classes.colors) or [NO_DATA]
     data = _codes(values_of(inputs, name), classes)
