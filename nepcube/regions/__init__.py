@@ -1,12 +1,20 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
+from nepcube.regions.checks import require_overlap, require_whole_numbers, units_of
 from nepcube.regions.labels import label_attrs, label_regions, label_window
+from nepcube.regions.lattices import Lattice, Sheet, lattices_of
 from nepcube.regions.polygons import load_regions, outline_labels
+from nepcube.regions.strata import NO_CLASS, Found, Stratum, stratum_window
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
 from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
 
 __all__ = [
+    "NO_CLASS",
     "ClassSums",
+    "Found",
+    "Lattice",
+    "Sheet",
+    "Stratum",
     "YearSums",
     "aggregate",
     "class_table",
@@ -15,9 +23,14 @@ __all__ = [
     "label_attrs",
     "label_regions",
     "label_window",
+    "lattices_of",
     "load_regions",
     "outline_labels",
+    "require_overlap",
+    "require_whole_numbers",
     "series_table",
     "significance_table",
+    "stratum_window",
     "summary_table",
+    "units_of",
 ]
