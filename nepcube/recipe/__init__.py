@@ -17,14 +17,17 @@ from nepcube.recipe.models import (
     Sources,
 )
 from nepcube.recipe.statistics import Breakpoint, Classes, ClassSpec, Correlation, Statistics
+from nepcube.recipe.strata import Categorical, Continuous
 
 __all__ = [
     "STAGES",
     "Archive",
     "Breakpoint",
+    "Categorical",
     "ClassSpec",
     "Classes",
     "Continuation",
+    "Continuous",
     "Correlation",
     "Elevation",
     "Grid",

@@ -28,7 +28,7 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
     if rank >= 1:
         part |= {key: plain[key] for key in ("period", "respiration", "statistics")}
     if rank >= 2:
-        part |= {key: plain[key] for key in ("classes", "regions")} | field
+        part |= {key: plain[key] for key in ("classes", "regions", "strata")} | field
     return _flat(part)
 
 

@@ -201,7 +201,7 @@ def _ranks(stratum: Stratum, lattice: Lattice, codes: Any, values: Any, missing:
 
         raise unnamed(stratum.name, lattice, sorted({int(v) for v in np.unique(values[unknown])}))
     rank[missing] = NO_CLASS
-    return rank.astype(np.uint8)
+    return np.asarray(rank, np.uint8)
 
 
 def _fill(placing: Placing, wanted: Any, read: Callable[..., Any], put: Callable[..., None]) -> None:
