@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.regions import ClassSums, YearSums
-from nepcube.regions.sums import exact
+from nepcube.regions import ClassSums, Members, YearSums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +102,7 @@ class PairSums:
         layers[_ONLY_A][has_a & ~has_b] = 0.0
         layers[_ONLY_B][has_b & ~has_a] = 0.0
         every = np.ones(a.shape, np.bool_)
-        sums = YearSums.of(layers, labels, np.asarray(areas, np.float64) * by_area, every, regions)
+        sums = YearSums.of(layers, Members.of_labels(labels), np.asarray(areas, np.float64) * by_area, every)
         largest = np.full(regions + 1, -np.inf)
         np.maximum.at(largest, np.asarray(labels)[both], np.abs(difference[both]))
         return cls(sums, largest, scales)
@@ -137,13 +136,14 @@ class YearPairSums:
     by_area: float
 
     @classmethod
-    def of(cls, a: Any, b: Any, labels: Any, areas: Any, counts: Any, regions: int, by_area: float) -> YearPairSums:
+    def of(cls, a: Any, b: Any, labels: Any, areas: Any, counts: Any, by_area: float) -> YearPairSums:
         """Sum one block of one year: values and counts (y, x), areas (y,) or (y, x) in km2."""
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         difference = b - a
         both = ~np.isnan(difference)
         layers = np.stack([np.where(both, a, np.nan), np.where(both, b, np.nan), difference])
-        return cls(YearSums.of(layers, labels, np.asarray(areas, np.float64) * by_area, counts, regions), by_area)
+        members = Members.of_labels(labels)
+        return cls(YearSums.of(layers, members, np.asarray(areas, np.float64) * by_area, counts), by_area)
 
     def __add__(self, other: YearPairSums) -> YearPairSums:
         return YearPairSums(self.sums + other.sums, self.by_area)
@@ -163,11 +163,12 @@ class ChangeSums:
     areas: tuple[ClassSums, ...]
 
     @classmethod
-    def of(cls, a: Any, b: Any, labels: Any, areas: Any, regions: int, classes: Sequence[int]) -> ChangeSums:
+    def of(cls, a: Any, b: Any, labels: Any, areas: Any, classes: Sequence[int]) -> ChangeSums:
         """Sum one block: maps of codes uint8 (y, x), 255 where there is no class; `classes` are those of A."""
         a, b = np.asarray(a), np.asarray(b)
         every = (*classes, NO_CLASS)
-        of_each = (ClassSums.of(np.where(a == k, b, np.uint8(_OTHER)), labels, areas, regions) for k in every)
+        members = Members.of_labels(labels)
+        of_each = (ClassSums.of(np.where(a == k, b, np.uint8(_OTHER)), members, areas) for k in every)
         return cls(every, tuple(of_each))
 
     def __add__(self, other: ChangeSums) -> ChangeSums:
@@ -185,20 +186,20 @@ class SignSums:
     area: ClassSums
 
     @classmethod
-    def of(cls, a: Any, b: Any, labels: Any, areas: Any, regions: int) -> SignSums:
+    def of(cls, a: Any, b: Any, labels: Any, areas: Any) -> SignSums:
         """Sum one block of two maps (y, x), areas (y,) or (y, x) in km2."""
         a, b = np.asarray(a), np.asarray(b)
         codes = (np.sign(a) != np.sign(b)).astype(np.uint8)
         codes[np.isnan(a) | np.isnan(b)] = NO_CLASS
-        return cls(ClassSums.of(codes, labels, areas, regions))
+        return cls(ClassSums.of(codes, Members.of_labels(labels), areas))
 
     def __add__(self, other: SignSums) -> SignSums:
         return SignSums(self.area + other.area)
 
     def over(self, members: NDArray[np.int64]) -> tuple[float, float]:
         """Merge some regions: the area where both have a value, and that where their signs differ, km2."""
-        both = exact(self.area.area[members][:, :2].sum(axis=(0, 1))[None])[0]
-        return float(both), float(self.area.over(members)[1])
+        both, differs = self.area.over_each([members], [[0, 1], [1]])[0]
+        return float(both), float(differs)
 
 
 def _over(total: float, area: float) -> float:

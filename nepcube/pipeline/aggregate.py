@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,44 +15,20 @@ from nepcube.errors import SpecError
 from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
-from nepcube.pipeline.classing import CODED, MAPS, Classes, areas, classes_of, inside
+from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     import pandas as pd
-    from numpy.typing import NDArray
-    from odc.geo.geobox import GeoBox
 
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
     "respiration_bases", "field_significance", *CODED.values(),
 )  # fmt: skip
-HIGHLY = 0.01
 # what the attributes of a map of p-values begin with that tell what holds over the whole map
 _FIELD = "field_"
-# cells of all years that are summed at once
-_SUMMED_CELLS = 2**20
-
-
-@dataclass(frozen=True)
-class Job:
-    """One block of the maps; `classes` are known in the last pass only."""
-
-    grid: GeoBox
-    frame: gpd.GeoDataFrame | None
-    regions: int
-    cube: store.Store
-    statistics: store.Store
-    window: Window
-    classes: tuple[Classes, ...]
-    coded: tuple[str, ...]
-    partials: tuple[str, ...]
-    partial_breaks: tuple[float, ...]
-    flagged: bool
-    years: int
-    alpha: float
 
 
 def aggregate(run: Run) -> None:
@@ -70,7 +45,8 @@ def aggregate(run: Run) -> None:
     run.statistics.create([store.Layout("region", "int16", attrs, yearly=False)], None)
     blocks = list(windows(run.grid, run.block))
     largest = 0.0
-    for k, (job, (area, written)) in enumerate(run.engine.map(label_job, [_job(run, w) for w in blocks]), start=1):
+    jobs = (_job(run, w) for w in blocks)
+    for k, (job, (area, written)) in enumerate(run.engine.map(label_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "region", written)
         largest = max(largest, area)
         run.progress(f"{STAGE}: regions", k, len(blocks), f"{job.window.y0}, {job.window.x0}")
@@ -82,10 +58,13 @@ def aggregate(run: Run) -> None:
     classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
     run.statistics.create([c.layout() for c in classes], None)
     totals: Sums | None = None
-    jobs = [_job(run, w, classes=classes) for w in blocks]
+    jobs = (_job(run, w, classes=classes) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
-        totals = found_sums if totals is None else totals + found_sums
+        if totals is None:
+            totals = found_sums.widened(np.arange(len(run.region_names) + 1))
+        else:
+            totals += found_sums
         run.progress(f"{STAGE}: sums", k, len(blocks))
     if totals is None:
         raise SpecError("aggregate: the grid has no block.", "Check `grid.bounds`.")
@@ -129,9 +108,11 @@ def _coded(run: Run) -> tuple[str, ...]:
 
 
 def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
+    # a job is sent to a worker with no more polygons than it can meet
+    shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
     return Job(
         grid=run.grid,
-        frame=run.regions,
+        shapes=shapes,
         regions=len(run.region_names),
         cube=run.cube,
         statistics=run.statistics,
@@ -146,111 +127,6 @@ def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
     )
 
 
-def label_job(job: Job) -> tuple[float, dict[str, int]]:
-    """Write the labels of a block; give the area of its largest cell that counts, km2."""
-    import xarray as xr
-
-    if job.frame is None:
-        labels = np.zeros(job.window.shape, np.int16)
-    else:
-        labels = region_room.label_window(job.frame, job.grid, job.window)
-    written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
-    counted = store.read_block(job.statistics.path, ["nep_count"], job.window)["nep_count"] > 0
-    largest = np.max(areas(job.grid, job.window), where=counted & inside(labels, bool(job.regions)), initial=0.0)
-    return float(largest), written
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What the tables are made of; adds up without loss."""
-
-    series: region_room.YearSums
-    regions: region_room.ClassSums
-    classes: dict[str, region_room.ClassSums]
-    flags: tuple[region_room.ClassSums, ...]
-    signs: dict[str, region_room.ClassSums]
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.series + other.series,
-            self.regions + other.regions,
-            {n: s + other.classes[n] for n, s in self.classes.items()},
-            tuple(a + b for a, b in zip(self.flags, other.flags, strict=True)),
-            {n: s + other.signs[n] for n, s in self.signs.items()},
-        )
-
-
-def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
-    """Write the classes of a block and sum everything by region."""
-    import xarray as xr
-
-    total: Sums | None = None
-    rows: list[dict[str, NDArray[np.uint8]]] = []
-    for strip in _strips(job):
-        found, coded = _sums(replace(job, window=strip))
-        total = found if total is None else total + found
-        rows.append(coded)
-    if total is None:
-        raise SpecError("aggregate: a block has no row.", "Check `grid.bounds`.")
-    classes = {n: xr.DataArray(np.concatenate([coded[n] for coded in rows])) for n in rows[0]}
-    return total, job.statistics.write(classes, job.window)
-
-
-def _strips(job: Job) -> Iterator[Window]:
-    window, side = job.window, job.cube.inner or job.cube.chunk
-    rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
-    for y in range(window.y0, window.y1, rows):
-        yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
-
-
-def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
-    import xarray as xr
-
-    sizes = areas(job.grid, job.window)
-    tests = {"nep_slope": "nep_slope_pvalue"} | {n: f"{n}_pvalue" for n in job.partials}
-    tests = {n: p for n, p in tests.items() if job.statistics.has(n) and job.statistics.has(p)}
-    names = {
-        "region",
-        "nep_count",
-        *(c.source for c in job.classes),
-        *job.partials,
-        *tests,
-        *tests.values(),
-        *job.coded,
-    }
-    maps = store.read_block(job.statistics.path, sorted(names), job.window)
-    labels = maps["region"]
-    coded: dict[str, NDArray[np.uint8]] = {}
-    for c in job.classes:
-        values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
-        coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    classes = dict(coded)
-    coded |= {name: maps[name] for name in job.coded}
-    for name in job.partials:
-        coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
-    nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
-    size = job.regions
-    series = region_room.YearSums.of(nep, labels, sizes, maps["nep_count"] > 0, size)
-    del nep
-    flags: tuple[region_room.ClassSums, ...] = ()
-    if job.flagged:
-        codes = store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]
-        flags = tuple(region_room.ClassSums.of(codes[t], labels, sizes, size) for t in range(job.years))
-    return (
-        Sums(
-            series,
-            region_room.ClassSums.of(np.zeros(labels.shape, np.uint8), labels, sizes, size),
-            {n: region_room.ClassSums.of(v, labels, sizes, size) for n, v in coded.items()},
-            flags,
-            {
-                n: region_room.ClassSums.of(_sign_codes(maps[n], maps[p], job.alpha), labels, sizes, size)
-                for n, p in tests.items()
-            },
-        ),
-        classes,
-    )
-
-
 def _partial_breaks(run: Run) -> tuple[float, ...]:
     breaks = run.recipe.classes.partial_correlation.breaks
     if breaks is None:
@@ -258,40 +134,32 @@ def _partial_breaks(run: Run) -> tuple[float, ...]:
     return breaks
 
 
-def _sign_codes(values: NDArray[Any], pvalues: NDArray[Any], alpha: float) -> NDArray[np.uint8]:
-    # 3 x level + sign + 1; level 0 not significant, 1 at alpha, 2 highly
-    with np.errstate(invalid="ignore"):
-        level = np.where(pvalues < HIGHLY, 2, np.where(pvalues < alpha, 1, 0))
-        code = 3 * level + np.sign(np.nan_to_num(values)) + 1
-    return np.where(np.isnan(values), 255, code).astype(np.uint8)
-
-
 def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, pd.DataFrame]:
     """Make every table of the run."""
-    names, years = run.region_names, run.years
-    series = region_room.series_table(sums.series, sums.regions, names, years)
+    groups, years = region_room.groups_of(run.region_names), run.years
+    series = region_room.series_table(sums.series, sums.regions, groups, years)
     tables = {
         "series": series,
         "summary": region_room.summary_table(series, _trends(run, series)),
     }
     for c in classes:
         tables[f"{c.variable}es"] = region_room.class_table(
-            {c.source: sums.classes[c.variable]}, names, {c.source: c.breaks}, {c.source: c.labels}
+            {c.source: sums.classes[c.variable]}, groups, {c.source: c.breaks}, {c.source: c.labels}
         )
     for name in _coded(run):
-        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, names, {name: _flags(run, name)})
+        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, groups, {name: _flags(run, name)})
     breaks = _partial_breaks(run)
     given = run.recipe.classes.partial_correlation.labels
     labels = tuple(given or stats.interval_labels(breaks))
     partials = {n.removeprefix("nep_partial_"): sums.classes[n] for n in _partials(run)}
     tables["partial_classes"] = region_room.class_table(
-        partials, names, dict.fromkeys(partials, breaks), dict.fromkeys(partials, labels)
+        partials, groups, dict.fromkeys(partials, breaks), dict.fromkeys(partials, labels)
     )
     tables["significance"] = region_room.significance_table(
-        sums.signs, names, alpha=run.recipe.statistics.alpha, highly=HIGHLY
+        sums.signs, groups, alpha=run.recipe.statistics.alpha, highly=HIGHLY
     )
     if run.flagged:
-        tables["npp_flags"] = region_room.flag_table(sums.flags, names, years, spec.NPP_FLAGS)
+        tables["npp_flags"] = region_room.flag_table(sums.flags, groups, years, spec.NPP_FLAGS)
     return tables
 
 

@@ -337,8 +337,8 @@ def _sums_of(job: Job) -> Sums:
     pairs = {
         n: compare_room.PairSums.of(*both(n), labels, sizes, regions, job.scales[n]) for n in job.maps
     }  # fmt: skip
-    changes = {n: compare_room.ChangeSums.of(*both(n), labels, sizes, regions, k) for n, k in job.classes.items()}
-    signs = {n: compare_room.SignSums.of(*both(n), labels, sizes, regions) for n in SIGNED if n in job.maps}
+    changes = {n: compare_room.ChangeSums.of(*both(n), labels, sizes, k) for n, k in job.classes.items()}
+    signs = {n: compare_room.SignSums.of(*both(n), labels, sizes) for n in SIGNED if n in job.maps}
     counts_a, counts_b = both("nep_count")
     counts = (counts_a > 0) & (counts_b > 0)
     years: dict[tuple[str, int], compare_room.YearPairSums] = {}
@@ -346,7 +346,7 @@ def _sums_of(job: Job) -> Sums:
         for year in job.years:
             one = _read(a.cube, name, window, year - a.period[0])
             other = _read(b.cube, name, window, year - b.period[0])
-            years[name, year] = compare_room.YearPairSums.of(one, other, labels, sizes, counts, regions, job.by_area)
+            years[name, year] = compare_room.YearPairSums.of(one, other, labels, sizes, counts, job.by_area)
     return Sums(pairs, years, changes, signs)
 
 

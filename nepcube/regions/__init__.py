@@ -3,16 +3,28 @@
 from nepcube.regions.checks import require_overlap, require_whole_numbers, units_of
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.lattices import Lattice, Sheet, lattices_of
+from nepcube.regions.members import Members
 from nepcube.regions.polygons import load_regions, outline_labels
+from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
 from nepcube.regions.strata import NO_CLASS, Found, Stratum, stratum_window
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
-from nepcube.regions.tables import class_table, code_table, flag_table, series_table, significance_table, summary_table
+from nepcube.regions.tables import (
+    class_table,
+    code_table,
+    flag_table,
+    groups_of,
+    series_table,
+    significance_table,
+    summary_table,
+)
 
 __all__ = [
     "NO_CLASS",
     "ClassSums",
     "Found",
     "Lattice",
+    "Members",
+    "Shapes",
     "Sheet",
     "Stratum",
     "YearSums",
@@ -20,6 +32,7 @@ __all__ = [
     "class_table",
     "code_table",
     "flag_table",
+    "groups_of",
     "label_attrs",
     "label_regions",
     "label_window",
@@ -29,6 +42,8 @@ __all__ = [
     "require_overlap",
     "require_whole_numbers",
     "series_table",
+    "shapes_near",
+    "shapes_of",
     "significance_table",
     "stratum_window",
     "summary_table",

@@ -1,7 +1,8 @@
-"""Sums by region in fixed point: integers, so that the order of cells and the cut into blocks do not matter.
+"""Sums by group in fixed point: integers, so that the order of cells and the cut into blocks do not matter.
 
 A product of value and area (float64) is kept as a multiple of 2**-20 and a rest in multiples of 2**-50: the largest
-sum over the land surface fits, and nothing of a float64 product is lost.
+sum over the land surface fits, and nothing of a float64 product is lost. Which cells belong to a group is told in runs
+of neighbouring cells of a block, counted row by row.
 """
 
 from __future__ import annotations
@@ -24,27 +25,31 @@ def _add(out: Any, value: float) -> None:
 
 
 @compiled
-def year_sums(values: Any, labels: Any, areas: Any, counts: Any, size: int) -> Any:
-    """Sum by region and year.
+def year_sums(
+    values: Any, starts: Any, lengths: Any, which: Any, shares: Any, areas: Any, counts: Any, size: int
+) -> Any:
+    """Sum by group and year.
 
-    values (t, y, x), labels (y, x), areas (y, x), counts (y, x) of whether a cell counts. Gives cells (3, size, t),
-    areas and totals (3, size, t, 2): of all values, of those above zero, of those below zero.
+    values (t, n) of the n cells of a block, areas (n), counts (n) of whether a cell counts; the runs of cells by their
+    first cell, length, group (below `size`) and the share of each of their cells that belongs to the group. Gives cells
+    (3, size, t), areas and totals (3, size, t, 2): of all values, of those above zero, of those below zero.
     """
-    steps, rows, columns = values.shape
+    steps = values.shape[0]
     cells = np.zeros((3, size, steps), np.int64)
     area = np.zeros((3, size, steps, 2), np.int64)
     total = np.zeros((3, size, steps, 2), np.int64)
     for t in range(steps):
-        for i in range(rows):
-            for j in range(columns):
-                if not counts[i, j]:
+        for r in range(starts.size):
+            g = which[r]
+            share = shares[r]
+            for c in range(starts[r], starts[r] + lengths[r]):
+                if not counts[c]:
                     continue
-                v = np.float64(values[t, i, j])
+                v = np.float64(values[t, c])
                 if np.isnan(v):
                     continue
-                a = areas[i, j]
+                a = areas[c] * share
                 p = v * a
-                g = labels[i, j]
                 cells[0, g, t] += 1
                 _add(area[0, g, t], a)
                 _add(total[0, g, t], p)
@@ -57,11 +62,14 @@ def year_sums(values: Any, labels: Any, areas: Any, counts: Any, size: int) -> A
 
 
 @compiled
-def class_sums(classes: Any, labels: Any, areas: Any, size: int) -> Any:
-    """Sum areas by region and class (256 codes): (size, 256, 2)."""
-    out = np.zeros((size, 256, 2), np.int64)
-    rows, columns = classes.shape
-    for i in range(rows):
-        for j in range(columns):
-            _add(out[labels[i, j], classes[i, j]], areas[i, j])
+def class_sums(
+    classes: Any, places: Any, starts: Any, lengths: Any, which: Any, shares: Any, areas: Any, size: int, codes: int
+) -> Any:
+    """Sum areas by group and code: (size, codes, 2); `places` (256) says where each of the codes is summed."""
+    out = np.zeros((size, codes, 2), np.int64)
+    for r in range(starts.size):
+        g = which[r]
+        share = shares[r]
+        for c in range(starts[r], starts[r] + lengths[r]):
+            _add(out[g, places[classes[c]]], areas[c] * share)
     return out

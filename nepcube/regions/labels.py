@@ -11,6 +11,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import RegionError
 from nepcube.grid import Window, coordinates, dims, spatial_coords
+from nepcube.regions.shapes import Shapes, shapes_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -48,7 +49,7 @@ def label_regions(regions: gpd.GeoDataFrame, grid: GeoBox) -> xr.DataArray:
     if regions.crs is None or "name" not in regions.columns:
         raise RegionError("The regions need a CRS and a column 'name'.", "Read them with load_regions.")
     window = Window(0, grid.shape[0], 0, grid.shape[1])
-    data = label_window(regions.to_crs(str(grid.crs)), grid, window)
+    data = label_window(shapes_of(regions.to_crs(str(grid.crs))), grid, window)
     coords = spatial_coords(grid)
     return xr.DataArray(data, coords, dims(grid), "region", label_attrs(regions))
 
@@ -62,30 +63,25 @@ def label_attrs(regions: gpd.GeoDataFrame | None) -> dict[str, Any]:
     )
 
 
-def label_window(regions: gpd.GeoDataFrame, grid: GeoBox, window: Window) -> NDArray[np.int16]:
-    """Label one window; equal to the slice of the labelled whole. The regions are in the grid's CRS."""
+def label_window(shapes: Shapes, grid: GeoBox, window: Window) -> NDArray[np.int16]:
+    """Label one window; equal to the slice of the labelled whole. The shapes are in the grid's CRS."""
     import regionmask
-    from shapely import box
 
     rows, columns = grid.shape
     # one row or column alone has no spacing to rasterise with
     y0, y1 = (window.y0, window.y1) if window.shape[0] > 1 else (max(window.y0 - 1, 0), min(window.y1 + 1, rows))
     x0, x1 = (window.x0, window.x1) if window.shape[1] > 1 else (max(window.x0 - 1, 0), min(window.x1 + 1, columns))
+    out = np.zeros(window.shape, np.int16)
+    near = shapes.near(grid, Window(y0, y1, x0, x1))
+    if not near.numbers.size:
+        return out
     y, x = coordinates(grid)
     y, x = y[y0:y1], x[x0:x1]
-    half_x, half_y = abs(grid.affine.a), abs(grid.affine.e)
-    near = regions.intersects(box(x.min() - half_x, y.min() - half_y, x.max() + half_x, y.max() + half_y)).to_numpy()
-    out = np.zeros(window.shape, np.int16)
-    if not near.any():
-        return out
-    chosen = regions[near]
-    shapes = regionmask.Regions(
-        list(chosen.geometry), numbers=np.flatnonzero(near) + 1, names=list(chosen["name"]), overlap=False
-    )
+    regions = regionmask.Regions(list(near.polygons), numbers=near.numbers, overlap=False)
     with _FILTERED, warnings.catch_warnings():
         # a block beside a region is no mistake
         warnings.filterwarnings("ignore", message="No gridpoint belongs to any region")
-        mask = shapes.mask(x, y, wrap_lon=False).to_numpy()
+        mask = regions.mask(x, y, wrap_lon=False).to_numpy()
     mask = mask[window.y0 - y0 : window.y0 - y0 + window.shape[0], window.x0 - x0 : window.x0 - x0 + window.shape[1]]
     found = np.isfinite(mask)
     out[found] = mask[found].astype(np.int16)

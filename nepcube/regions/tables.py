@@ -18,41 +18,35 @@ _TG = 1e-6
 Groups = Mapping[str, "NDArray[np.int64]"]
 
 
-def groups_of(names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Give the label numbers of each row of a table: each region, and `all`, their union or the whole grid."""
-    if not names:
-        return {"all": np.array([0])}
+def groups_of(names: Sequence[str], *, union: bool = False) -> dict[str, NDArray[np.int64]]:
+    """Give the groups of each row of a table: each region, and `all`, their union or the whole grid.
+
+    `union` says that the union of the regions is group 0, since they may share cells; else it is all of them together.
+    """
     each = {name: np.array([k]) for k, name in enumerate(names, start=1)}
-    return {**each, "all": np.arange(1, len(names) + 1)}
+    return {**each, "all": np.arange(1, len(names) + 1) if names and not union else np.array([0])}
 
 
-def series_table(sums: YearSums, regions: ClassSums, names: Sequence[str], years: Sequence[int]) -> pd.DataFrame:
+def series_table(sums: YearSums, regions: ClassSums, groups: Groups, years: Sequence[int]) -> pd.DataFrame:
     """Give the annual means, totals, and sink and source areas of each region."""
     import pandas as pd
 
-    rows = []
-    for region, members in groups_of(names).items():
-        cells, area, total = sums.over(members)
-        whole = regions.whole(members)
-        for t, year in enumerate(years):
-            rows.append(
-                {
-                    "region": region,
-                    "year": int(year),
-                    "mean_gc_m2": _over(total[0, t], area[0, t]),
-                    "total_tgc": total[0, t] * _TG,
-                    "area_km2": area[0, t],
-                    "n_cells": int(cells[0, t]),
-                    "sink_area_km2": area[1, t],
-                    "source_area_km2": area[2, t],
-                    "sink_share": _over(area[1, t], area[0, t]),
-                    "sink_mean_gc_m2": _over(total[1, t], area[1, t]),
-                    "source_mean_gc_m2": _over(total[2, t], area[2, t]),
-                    "sink_share_of_region": _over(area[1, t], whole),
-                    "region_area_km2": whole,
-                }
-            )
-    return pd.DataFrame(rows)
+    cells, area, total = sums.over_each(list(groups.values()))
+    whole = np.repeat(regions.whole_each(list(groups.values()))[:, None], len(years), axis=1)
+    columns = {
+        "mean_gc_m2": _over(total[0], area[0]),
+        "total_tgc": total[0] * _TG,
+        "area_km2": area[0],
+        "n_cells": cells[0],
+        "sink_area_km2": area[1],
+        "source_area_km2": area[2],
+        "sink_share": _over(area[1], area[0]),
+        "sink_mean_gc_m2": _over(total[1], area[1]),
+        "source_mean_gc_m2": _over(total[2], area[2]),
+        "sink_share_of_region": _over(area[1], whole),
+        "region_area_km2": whole,
+    }
+    return pd.DataFrame(_rows({"region": list(groups), "year": [int(y) for y in years]}) | _flat(columns))
 
 
 def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
@@ -95,7 +89,7 @@ def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]
 
 def class_table(
     sums: Mapping[str, ClassSums],
-    names: Sequence[str],
+    groups: Groups,
     breaks: Mapping[str, Sequence[float]],
     labels: Mapping[str, Sequence[str]],
 ) -> pd.DataFrame:
@@ -103,110 +97,117 @@ def class_table(
 
     Shares are of the area that has a value; the row of class -1 has none.
     """
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
+    parts = []
     for variable, counted in sums.items():
         edges = [-np.inf, *breaks[variable], np.inf]
-        for region, members in groups_of(names).items():
-            area = counted.over(members)
-            with_value = float(np.sum(area[: len(edges) - 1]))
-            for k, label in enumerate(labels[variable]):
-                rows.append(
-                    {
-                        "region": region,
-                        "variable": variable,
-                        "class": k,
-                        "label": label,
-                        "lower": edges[k],
-                        "upper": edges[k + 1],
-                        "area_km2": area[k],
-                        "share": _over(area[k], with_value),
-                    }
-                )
-            missing = {"class": -1, "label": "no data", "lower": np.nan, "upper": np.nan}
-            rows.append({"region": region, "variable": variable, **missing, "area_km2": area[255], "share": np.nan})
-    return pd.DataFrame(rows)
+        number = len(edges) - 1
+        area = counted.over_each(list(groups.values()), [*([k] for k in range(number)), [255]])
+        # the sum of a row by itself is the same whatever other rows there are
+        with_value = np.array([np.sum(row[:number]) for row in area])
+        bounds = {"lower": [*edges[:-1], np.nan], "upper": [*edges[1:], np.nan]}
+        names = dict(enumerate(labels[variable])) | {-1: "no data"}
+        parts.append(_class_rows(groups, variable, names, bounds, area, with_value))
+    return _stacked(parts)
 
 
-def code_table(
-    sums: Mapping[str, ClassSums], names: Sequence[str], flags: Mapping[str, Mapping[int, str]]
-) -> pd.DataFrame:
+def code_table(sums: Mapping[str, ClassSums], groups: Groups, flags: Mapping[str, Mapping[int, str]]) -> pd.DataFrame:
     """Give the area of each code of maps of codes by region; class -1 is what has none, 255 in the map.
 
     Shares are of the area that has a code; the row of class -1 has none.
     """
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
+    parts = []
     for variable, counted in sums.items():
-        for region, members in groups_of(names).items():
-            area = counted.over(members)
-            coded = float(sum(area[code] for code in flags[variable]))
-            for code, label in {**flags[variable], -1: "no data"}.items():
-                size = float(area[code if code >= 0 else 255])
-                share = _over(size, coded) if code >= 0 else float("nan")
-                row = {"region": region, "variable": variable, "class": code, "label": label}
-                rows.append({**row, "area_km2": size, "share": share})
-    return pd.DataFrame(rows)
+        codes = list(flags[variable])
+        area = counted.over_each(list(groups.values()), [*([code] for code in codes), [255]])
+        coded = np.zeros(len(groups))
+        for k in range(len(codes)):
+            coded = coded + area[:, k]
+        names = {**flags[variable], -1: "no data"}
+        parts.append(_class_rows(groups, variable, names, {}, area, coded))
+    return _stacked(parts)
 
 
-def significance_table(
-    sums: Mapping[str, ClassSums], names: Sequence[str], *, alpha: float, highly: float
-) -> pd.DataFrame:
+def _class_rows(
+    groups: Groups,
+    variable: str,
+    names: Mapping[int, str],
+    bounds: Mapping[str, Sequence[float]],
+    area: NDArray[np.float64],
+    whole: NDArray[np.float64],
+) -> dict[str, Any]:
+    # the last of the classes is what has no value
+    share = _over(area, np.repeat(whole[:, None], area.shape[1], axis=1))
+    share[:, -1] = np.nan
+    index = _rows({"region": list(groups), "class": list(names)})
+    many = len(groups)
+    out = {"region": index["region"], "variable": np.full(area.size, variable, object), "class": index["class"]}
+    out["label"] = np.tile(np.array(list(names.values()), object), many)
+    out |= {name: np.tile(np.asarray(each, np.float64), many) for name, each in bounds.items()}
+    return out | _flat({"area_km2": area, "share": share})
+
+
+def significance_table(sums: Mapping[str, ClassSums], groups: Groups, *, alpha: float, highly: float) -> pd.DataFrame:
     """Give the areas that rise and fall, or correlate positively and negatively: all, at `alpha`, and at `highly`.
 
     Codes are 3 x level + sign + 1: level 0 is not significant, 1 below `alpha`, 2 below `highly`. Shares are of the
     area that has a value; `pvalue_below` is 1 where every cell counts.
     """
-    import pandas as pd
-
-    rows = []
+    parts = []
     for variable, counted in sums.items():
-        for region, members in groups_of(names).items():
-            area = counted.over(members)
-            with_value = float(np.sum(area[:9]))
-            for below, first in ((1.0, 0), (alpha, 1), (highly, 2)):
-                positive = float(sum(area[3 * level + 2] for level in range(first, 3)))
-                negative = float(sum(area[3 * level] for level in range(first, 3)))
-                rows.append(
-                    {
-                        "region": region,
-                        "variable": variable,
-                        "pvalue_below": below,
-                        "positive_area_km2": positive,
-                        "negative_area_km2": negative,
-                        "positive_share": _over(positive, with_value),
-                        "negative_share": _over(negative, with_value),
-                    }
-                )
-    return pd.DataFrame(rows)
+        area = counted.over_each(list(groups.values()), [[code] for code in range(9)])
+        with_value = np.array([np.sum(row) for row in area])
+        positive, negative = (
+            np.stack([sum(area[:, 3 * level + sign] for level in range(first, 3)) for first in range(3)], axis=1)
+            for sign in (2, 0)
+        )
+        whole = np.repeat(with_value[:, None], 3, axis=1)
+        index = _rows({"region": list(groups), "pvalue_below": [1.0, alpha, highly]})
+        head = {"region": index["region"], "variable": np.full(3 * len(groups), variable, object)}
+        columns = {
+            "positive_area_km2": positive,
+            "negative_area_km2": negative,
+            "positive_share": _over(positive, whole),
+            "negative_share": _over(negative, whole),
+        }
+        parts.append({**head, "pvalue_below": index["pvalue_below"]} | _flat(columns))
+    return _stacked(parts)
 
 
 def flag_table(
-    sums: Sequence[ClassSums], names: Sequence[str], years: Sequence[int], flags: Mapping[int, str]
+    sums: Sequence[ClassSums], groups: Groups, years: Sequence[int], flags: Mapping[int, str]
 ) -> pd.DataFrame:
     """Give the area of each flag by region and year; shares are of the region's area."""
     import pandas as pd
 
-    rows = []
-    for region, members in groups_of(names).items():
-        for year, counted in zip(years, sums, strict=True):
-            area = counted.over(members)
-            whole = counted.whole(members)
-            for code, label in flags.items():
-                rows.append(
-                    {
-                        "region": region,
-                        "year": int(year),
-                        "flag": code,
-                        "label": label,
-                        "area_km2": area[code],
-                        "share": _over(area[code], whole),
-                    }
-                )
-    return pd.DataFrame(rows)
+    members = list(groups.values())
+    area = np.stack([counted.over_each(members, [[code] for code in flags]) for counted in sums], axis=1)
+    whole = np.stack([counted.whole_each(members) for counted in sums], axis=1)
+    index = _rows({"region": list(groups), "year": [int(y) for y in years], "flag": list(flags)})
+    label = np.tile(np.array(list(flags.values()), object), len(groups) * len(years))
+    share = _over(area, np.repeat(whole[:, :, None], len(flags), axis=2))
+    return pd.DataFrame(index | {"label": label} | _flat({"area_km2": area, "share": share}))
 
 
-def _over(a: float, b: float) -> float:
-    return float(a / b) if b > 0 else float("nan")
+def _rows(levels: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    # the columns that name a row: the last of them changes fastest
+    sizes = [len(values) for values in levels.values()]
+    out: dict[str, Any] = {}
+    for k, (name, values) in enumerate(levels.items()):
+        kind = object if any(isinstance(value, str) for value in values) else None
+        inner, outer = int(np.prod(sizes[k + 1 :])), int(np.prod(sizes[:k]))
+        out[name] = np.tile(np.repeat(np.array(list(values), kind), inner), outer)
+    return out
+
+
+def _flat(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: values.ravel() for name, values in columns.items()}
+
+
+def _stacked(parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True) if parts else pd.DataFrame()
+
+
+def _over(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0), np.float64)

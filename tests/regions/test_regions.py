@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import nepcube as nc
 from nepcube.errors import NepcubeError, RegionError
 from nepcube.grid import Window, cell_area, coordinates
-from nepcube.regions import ClassSums, YearSums, label_window, load_regions
+from nepcube.regions import ClassSums, Members, YearSums, label_window, load_regions, shapes_near
 
 LAX = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 BOX = (90.0, 32.0, 92.0, 33.5)
@@ -38,6 +38,10 @@ def frame_of(polygons, crs="EPSG:4326"):
 
 def whole(grid):
     return Window(0, grid.shape[0], 0, grid.shape[1])
+
+
+def label_in(frame, grid, window):
+    return label_window(shapes_near(frame, grid, window), grid, window)
 
 
 def check_labels(polygons, grid, labels):
@@ -83,7 +87,7 @@ def test_any_polygon_is_labelled_as_shapely_would_and_in_any_window(polygon, dat
     check_labels([polygon], grid, labels)
     for _ in range(4):
         window = data.draw(windows_of(grid.shape))
-        np.testing.assert_array_equal(label_window(frame, grid, window), labels[window.slices])
+        np.testing.assert_array_equal(label_in(frame, grid, window), labels[window.slices])
 
 
 @LAX
@@ -96,7 +100,7 @@ def test_touching_regions_leave_no_cell_between_them(at, data):
     assert (labels > 0).all()
     check_labels(strips, grid, labels)
     window = data.draw(windows_of(grid.shape))
-    np.testing.assert_array_equal(label_window(frame, grid, window), labels[window.slices])
+    np.testing.assert_array_equal(label_in(frame, grid, window), labels[window.slices])
 
 
 @LAX
@@ -118,7 +122,7 @@ def test_edges_through_centres_fall_alike_in_every_window(col, row, height, widt
     check_labels([left, right], grid, labels)
     for _ in range(3):
         window = data.draw(windows_of(grid.shape))
-        np.testing.assert_array_equal(label_window(frame, grid, window), labels[window.slices])
+        np.testing.assert_array_equal(label_in(frame, grid, window), labels[window.slices])
 
 
 def test_a_region_far_away_or_smaller_than_a_cell_has_no_cell():
@@ -146,7 +150,7 @@ def test_labels_of_windows_are_slices_of_the_whole(archive, seed):
     for _ in range(15):
         y0, x0 = rng.integers(rows), rng.integers(cols)
         window = Window(int(y0), int(rng.integers(y0, rows)) + 1, int(x0), int(rng.integers(x0, cols)) + 1)
-        np.testing.assert_array_equal(label_window(frame, grid, window), labels.values[window.slices])
+        np.testing.assert_array_equal(label_in(frame, grid, window), labels.values[window.slices])
 
 
 def test_a_projected_grid():
@@ -164,7 +168,7 @@ def test_a_projected_grid():
     again = nc.label_regions(frame.to_crs("EPSG:4326"), grid).values
     assert (again != labels.values).mean() < 0.01
     for window in (Window(0, 1, 0, x.size), Window(3, 20, 7, 8), Window(11, 12, 13, 14)):
-        np.testing.assert_array_equal(label_window(frame, grid, window), labels.values[window.slices])
+        np.testing.assert_array_equal(label_in(frame, grid, window), labels.values[window.slices])
 
 
 def test_cell_areas_on_both_kinds_of_grid():
@@ -220,7 +224,7 @@ def random_block(seed, shape=(3, 17, 23), regions=4):
 @pytest.mark.parametrize("seed", range(4))
 def test_sums_are_the_exact_sums_rounded_once(seed):
     values, labels, areas, counts = random_block(seed)
-    sums = YearSums.of(values, labels, areas, counts, 4)
+    sums = YearSums.of(values, Members.of_labels(labels), areas, counts)
     cells, area, total = fraction_sums(values, labels, areas, counts, 5)
     np.testing.assert_array_equal(sums.cells, cells)
     for members in (np.array([0]), np.array([3]), np.arange(1, 5)):
@@ -243,16 +247,16 @@ def test_sums_are_the_exact_sums_rounded_once(seed):
 )
 def test_sums_do_not_depend_on_the_cut(rows, cols, seed):
     values, labels, areas, counts = random_block(seed)
-    once = YearSums.of(values, labels, areas, counts, 4)
+    once = YearSums.of(values, Members.of_labels(labels), areas, counts)
     codes = np.nan_to_num(values[0]).astype(np.int64).astype(np.uint8)
-    classes = ClassSums.of(codes, labels, areas, 4)
+    classes = ClassSums.of(codes, Members.of_labels(labels), areas)
     parts, counted = [], []
     ys, xs = sorted({0, *rows, 17}), sorted({0, *cols, 23})
     for a, b in itertools.pairwise(ys):
         for c, d in itertools.pairwise(xs):
             at = (slice(a, b), slice(c, d))
-            parts.append(YearSums.of(values[(slice(None), *at)], labels[at], areas[at], counts[at], 4))
-            counted.append(ClassSums.of(codes[at], labels[at], areas[at], 4))
+            parts.append(YearSums.of(values[(slice(None), *at)], Members.of_labels(labels[at]), areas[at], counts[at]))
+            counted.append(ClassSums.of(codes[at], Members.of_labels(labels[at]), areas[at]))
     np.random.default_rng(seed).shuffle(parts)
     total = parts[0]
     for part in parts[1:]:
@@ -396,7 +400,7 @@ def test_slivers_between_neighbours_are_no_overlap(tmp_path):
     grid = small_grid()
     labels = nc.label_regions(frame, grid).values
     for window in (Window(0, 20, 0, 20), Window(3, 4, 0, grid.shape[1])):
-        np.testing.assert_array_equal(label_window(frame, grid, window), labels[window.slices])
+        np.testing.assert_array_equal(label_in(frame, grid, window), labels[window.slices])
 
 
 def test_a_name_that_means_something_else_in_the_tables(tmp_path):
@@ -426,6 +430,61 @@ def test_labels_of_several_threads_warn_of_nothing():
     frame = frame_of([shapely.box(91, 31, 95, 35), shapely.box(95, 31, 99, 35)])
     with warnings.catch_warnings(record=True) as seen, ThreadPoolExecutor(4) as pool:
         warnings.simplefilter("always")
-        found = list(pool.map(lambda _: label_window(frame, grid, Window(0, 128, 0, 128)), range(200)))
+        found = list(pool.map(lambda _: label_in(frame, grid, Window(0, 128, 0, 128)), range(200)))
     assert {f.tobytes() for f in found} == {found[0].tobytes()}
     assert [w for w in seen if "geotransform" in str(w.message) or "gridpoint" in str(w.message)] == []
+
+
+# --- sums of many groups --------------------------------------------------------------------------------------------
+
+
+def test_sums_hold_only_the_groups_and_codes_that_occur():
+    labels = np.array([[7, 7, 0], [900, 7, 900]])
+    members = Members.of_labels(labels, outside=False)
+    np.testing.assert_array_equal(members.labels, [7, 900])
+    codes = np.array([[3, 3, 1], [255, 9, 255]], np.uint8)
+    sums = ClassSums.of(codes, members, np.arange(1.0, 7.0).reshape(2, 3))
+    np.testing.assert_array_equal(sums.codes, [1, 3, 9, 255])
+    assert sums.area.shape == (2, 4, 2)
+    assert sums.over(np.array([7]))[[3, 9]].tolist() == [3.0, 5.0]
+    assert sums.over_each([np.array([900]), np.array([5]), np.array([7, 900])], [[255], [3, 255], [4]]).tolist() == [
+        [10.0, 10.0, 0.0],
+        [0.0, 0.0, 0.0],
+        [10.0, 13.0, 0.0],
+    ]
+    assert sums.whole(np.array([7, 900])) == 18.0
+
+
+@LAX
+@given(data=st.data(), size=st.integers(1, 4))
+def test_crossed_members_are_those_of_both_labels(data, size):
+    shape = (data.draw(st.integers(1, 6)), data.draw(st.integers(1, 9)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    labels, classes = rng.integers(0, 3, shape), rng.integers(-1, size, shape)
+    crossed = Members.of_labels(labels, outside=False).crossed(classes, size)
+    both = np.where((labels > 0) & (classes >= 0), labels * size + classes, -1)
+    found = np.full(labels.size, -1)
+    for start, length, which in zip(crossed.starts, crossed.lengths, crossed.which, strict=True):
+        found[start : start + length] = crossed.labels[which]
+    np.testing.assert_array_equal(found.reshape(shape), both)
+
+
+def test_sums_added_in_place_are_the_sums():
+    blocks = [random_block(seed, regions=3 + seed) for seed in range(4)]
+    parts = [YearSums.of(v, Members.of_labels(g, outside=False), a, c) for v, g, a, c in blocks]
+    right = parts[0] + parts[1] + parts[2] + parts[3]
+    total = parts[3].widened(np.arange(8))
+    for part in parts[:3]:
+        total += part
+    for name in ("labels", "cells", "area", "total"):
+        kept = slice(None) if name == "labels" else (slice(None), np.isin(total.labels, right.labels))
+        mine = total.labels[np.isin(total.labels, right.labels)] if name == "labels" else getattr(total, name)[kept]
+        np.testing.assert_array_equal(mine, getattr(right, name))
+
+
+def test_large_fixed_point_sums_are_rounded_once():
+    from nepcube.regions.sums import exact
+
+    parts = np.array([[2**60, 2**58 + 1], [-(2**55) - 1, -3], [5, -(2**29)], [0, 0], [2**53 - 1, 2**30 - 1]])
+    right = [float(Fraction(int(c), 2**20) + Fraction(int(f), 2**50)) for c, f in parts]
+    assert exact(parts).tolist() == right

@@ -1,0 +1,177 @@
+"""What the tables are made of: the labels of a block, its classes, and its sums by region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from nepcube import regions as region_room
+from nepcube import stats, store
+from nepcube.errors import SpecError
+from nepcube.grid import Window
+from nepcube.pipeline.classing import Classes, areas, inside
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+
+#: the p-value below which a test is highly significant
+HIGHLY = 0.01
+# cells of all years that are summed at once
+_SUMMED_CELLS = 2**20
+S = TypeVar("S", region_room.YearSums, region_room.ClassSums)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One block of the maps; `classes` are known in the last pass only."""
+
+    grid: GeoBox
+    shapes: region_room.Shapes | None
+    regions: int
+    cube: store.Store
+    statistics: store.Store
+    window: Window
+    classes: tuple[Classes, ...]
+    coded: tuple[str, ...]
+    partials: tuple[str, ...]
+    partial_breaks: tuple[float, ...]
+    flagged: bool
+    years: int
+    alpha: float
+
+
+def label_job(job: Job) -> tuple[float, dict[str, int]]:
+    """Write the labels of a block; give the area of its largest cell that counts, km2."""
+    import xarray as xr
+
+    if job.shapes is None:
+        labels = np.zeros(job.window.shape, np.int16)
+    else:
+        labels = region_room.label_window(job.shapes, job.grid, job.window)
+    written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
+    counted = store.read_block(job.statistics.path, ["nep_count"], job.window)["nep_count"] > 0
+    largest = np.max(areas(job.grid, job.window), where=counted & inside(labels, bool(job.regions)), initial=0.0)
+    return float(largest), written
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the tables are made of; adds up without loss."""
+
+    series: region_room.YearSums
+    regions: region_room.ClassSums
+    classes: dict[str, region_room.ClassSums]
+    flags: tuple[region_room.ClassSums, ...]
+    signs: dict[str, region_room.ClassSums]
+
+    def __iadd__(self, other: Sums) -> Sums:
+        # in place, as the sums of many regions are large
+        return Sums(
+            _more(self.series, other.series),
+            _more(self.regions, other.regions),
+            {n: _more(s, other.classes[n]) for n, s in self.classes.items()},
+            tuple(_more(a, b) for a, b in zip(self.flags, other.flags, strict=True)),
+            {n: _more(s, other.signs[n]) for n, s in self.signs.items()},
+        )
+
+    def widened(self, labels: NDArray[np.int64]) -> Sums:
+        """Give the sums with room for all groups that may come."""
+        return Sums(
+            self.series.widened(labels),
+            self.regions.widened(labels),
+            {n: s.widened(labels) for n, s in self.classes.items()},
+            tuple(s.widened(labels) for s in self.flags),
+            {n: s.widened(labels) for n, s in self.signs.items()},
+        )
+
+
+def _more(total: S, part: S) -> S:
+    total += part
+    return total
+
+
+def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
+    """Write the classes of a block and sum everything by region."""
+    import xarray as xr
+
+    total: Sums | None = None
+    rows: list[dict[str, NDArray[np.uint8]]] = []
+    for strip in _strips(job):
+        found, coded = _sums(replace(job, window=strip))
+        if total is None:
+            total = found
+        else:
+            total += found
+        rows.append(coded)
+    if total is None:
+        raise SpecError("aggregate: a block has no row.", "Check `grid.bounds`.")
+    classes = {n: xr.DataArray(np.concatenate([coded[n] for coded in rows])) for n in rows[0]}
+    return total, job.statistics.write(classes, job.window)
+
+
+def _strips(job: Job) -> Iterator[Window]:
+    window, side = job.window, job.cube.inner or job.cube.chunk
+    rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
+    for y in range(window.y0, window.y1, rows):
+        yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
+
+
+def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
+    import xarray as xr
+
+    sizes = areas(job.grid, job.window)
+    tests = {"nep_slope": "nep_slope_pvalue"} | {n: f"{n}_pvalue" for n in job.partials}
+    tests = {n: p for n, p in tests.items() if job.statistics.has(n) and job.statistics.has(p)}
+    names = {
+        "region",
+        "nep_count",
+        *(c.source for c in job.classes),
+        *job.partials,
+        *tests,
+        *tests.values(),
+        *job.coded,
+    }
+    maps = store.read_block(job.statistics.path, sorted(names), job.window)
+    labels = maps["region"]
+    coded: dict[str, NDArray[np.uint8]] = {}
+    for c in job.classes:
+        values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
+        coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
+    classes = dict(coded)
+    coded |= {name: maps[name] for name in job.coded}
+    for name in job.partials:
+        coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
+    nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
+    # without regions the grid is group 0
+    members = region_room.Members.of_labels(labels, outside=not job.regions)
+    series = region_room.YearSums.of(nep, members, sizes, maps["nep_count"] > 0)
+    del nep
+
+    def summed(codes: NDArray[Any]) -> region_room.ClassSums:
+        return region_room.ClassSums.of(codes, members, sizes)
+
+    flags: tuple[region_room.ClassSums, ...] = ()
+    if job.flagged:
+        flags = tuple(map(summed, store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]))
+    return (
+        Sums(
+            series,
+            summed(np.zeros(labels.shape, np.uint8)),
+            {n: summed(v) for n, v in coded.items()},
+            flags,
+            {n: summed(_sign_codes(maps[n], maps[p], job.alpha)) for n, p in tests.items()},
+        ),
+        classes,
+    )
+
+
+def _sign_codes(values: NDArray[Any], pvalues: NDArray[Any], alpha: float) -> NDArray[np.uint8]:
+    # 3 x level + sign + 1; level 0 not significant, 1 at alpha, 2 highly
+    with np.errstate(invalid="ignore"):
+        level = np.where(pvalues < HIGHLY, 2, np.where(pvalues < alpha, 1, 0))
+        code = 3 * level + np.sign(np.nan_to_num(values)) + 1
+    return np.where(np.isnan(values), 255, code).astype(np.uint8)

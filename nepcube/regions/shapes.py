@@ -1,0 +1,51 @@
+"""The polygons of some regions with their numbers: what a block needs of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nepcube.grid import Window, edges
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Regions by their numbers, ascending, with their polygons in the CRS of a grid."""
+
+    numbers: NDArray[np.int64]
+    polygons: NDArray[np.object_]
+
+    def near(self, grid: GeoBox, window: Window) -> Shapes:
+        """Leave out the regions that no cell of a window, or of the cells around it, touches."""
+        import shapely
+
+        touching = shapely.intersects(self.polygons, box_around(grid, window))
+        return Shapes(self.numbers[touching], self.polygons[touching])
+
+
+def box_around(grid: GeoBox, window: Window) -> Any:
+    """Give the rectangle of a window, one cell wider on every side."""
+    import shapely
+
+    y, x = edges(grid)
+    y, x = y[window.y0 : window.y1 + 1], x[window.x0 : window.x1 + 1]
+    half_x, half_y = abs(grid.affine.a), abs(grid.affine.e)
+    return shapely.box(x.min() - half_x, y.min() - half_y, x.max() + half_x, y.max() + half_y)
+
+
+def shapes_of(regions: gpd.GeoDataFrame) -> Shapes:
+    """Take all regions, numbered from 1 in their order."""
+    return Shapes(np.arange(1, len(regions) + 1), regions.geometry.to_numpy())
+
+
+def shapes_near(regions: gpd.GeoDataFrame, grid: GeoBox, window: Window) -> Shapes:
+    """Find the regions whose bounds meet a window, by the spatial index: what a job of its block is sent."""
+    found = np.sort(regions.sindex.query(box_around(grid, window)))
+    return Shapes(found.astype(np.int64) + 1, regions.geometry.to_numpy()[found])
