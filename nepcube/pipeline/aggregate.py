@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +17,12 @@ from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 STAGE = "aggregate"
 TABLES = (
@@ -37,15 +39,16 @@ def aggregate(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     begin(run, STAGE)
-    added = ["region", "slope_class", "cv_class"]
+    strata = open_strata(run.recipe, run.grid)
+    added = ["region", "slope_class", "cv_class", *maps_there(run)]
     run.statistics.remove(added)
     commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
     attrs = region_room.label_attrs(run.regions)
-    run.statistics.create([store.Layout("region", "int16", attrs, yearly=False)], None)
+    run.statistics.create([store.Layout("region", "int16", attrs, yearly=False), *layouts_of(strata)], None)
     blocks = list(windows(run.grid, run.block))
     largest = 0.0
-    jobs = (_job(run, w) for w in blocks)
+    jobs = (_job(run, w, strata) for w in blocks)
     for k, (job, (area, written)) in enumerate(run.engine.map(label_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "region", written)
         largest = max(largest, area)
@@ -58,7 +61,7 @@ def aggregate(run: Run) -> None:
     classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
     run.statistics.create([c.layout() for c in classes], None)
     totals: Sums | None = None
-    jobs = (_job(run, w, classes=classes) for w in blocks)
+    jobs = (_job(run, w, strata, classes=classes) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         if totals is None:
@@ -71,17 +74,27 @@ def aggregate(run: Run) -> None:
     for name in _partials(run):
         run.statistics.describe(name, {"breaks": list(_partial_breaks(run))})
     run.ledger.flush()
-    tables = make_tables(run, totals, classes)
+    groups = region_room.groups_of(run.region_names)
+    tables = make_tables(run, totals, classes, groups)
+    for stratum in strata:
+        tables |= _tables_by(run, stratum, totals.strata[stratum.name], classes, groups)
     tables["respiration_bases"] = basis_table(run)
     tables |= field_table(run)
-    for name in TABLES:
-        if name not in tables:
+    for name in (run.out / "tables").names():
+        stem = name.removesuffix(".csv")
+        if stem not in tables and (stem in TABLES or is_by_stratum(name)):
             # a table of an earlier recipe is none of this run
-            (run.out / "tables" / f"{name}.csv").delete()
+            (run.out / "tables" / name).delete()
     with (run.out / "tables").local_folder() as folder:
         report_room.write_tables(tables, folder)
     commit(run, run.statistics, statistics_attrs(run))
     finish(run, STAGE)
+
+
+def is_by_stratum(name: str) -> bool:
+    """Tell whether a file is a table of a stratum."""
+    stem, sign, _ = name.partition("_by_")
+    return bool(sign) and stem in TABLES and name.endswith(".csv")
 
 
 def _mapped(run: Run) -> list[str]:
@@ -107,7 +120,9 @@ def _coded(run: Run) -> tuple[str, ...]:
     return tuple(name for name in CODED if run.statistics.has(name))
 
 
-def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
+def _job(
+    run: Run, window: Window, strata: tuple[region_room.Stratum, ...], *, classes: tuple[Classes, ...] = ()
+) -> Job:
     # a job is sent to a worker with no more polygons than it can meet
     shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
     return Job(
@@ -124,6 +139,7 @@ def _job(run: Run, window: Window, *, classes: tuple[Classes, ...] = ()) -> Job:
         flagged=run.flagged,
         years=len(run.years),
         alpha=run.recipe.statistics.alpha,
+        strata=strata,
     )
 
 
@@ -134,9 +150,26 @@ def _partial_breaks(run: Run) -> tuple[float, ...]:
     return breaks
 
 
-def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, pd.DataFrame]:
-    """Make every table of the run."""
-    groups, years = region_room.groups_of(run.region_names), run.years
+def _tables_by(
+    run: Run,
+    stratum: region_room.Stratum,
+    sums: Sums,
+    classes: Sequence[Classes],
+    groups: Mapping[str, NDArray[np.int64]],
+) -> dict[str, pd.DataFrame]:
+    # of many pairs of classes most are nowhere, and have no row
+    size = len(stratum.labels) + 1
+    kept = np.unique(sums.regions.labels % size) if stratum.change else None
+    rows = region_room.crossed_groups(groups, stratum.labels, kept=kept)
+    made = make_tables(run, sums, classes, rows)
+    return {f"{name}_by_{stratum.name}": region_room.split(table) for name, table in made.items()}
+
+
+def make_tables(
+    run: Run, sums: Sums, classes: Sequence[Classes], groups: Mapping[str, NDArray[np.int64]]
+) -> dict[str, pd.DataFrame]:
+    """Make every table of sums: a row, or several, for each of `groups`."""
+    years = run.years
     series = region_room.series_table(sums.series, sums.regions, groups, years)
     tables = {
         "series": series,

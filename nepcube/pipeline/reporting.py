@@ -12,7 +12,7 @@ from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import StoreError
 from nepcube.pipeline import provenance
-from nepcube.pipeline.aggregate import TABLES
+from nepcube.pipeline.aggregate import TABLES, is_by_stratum
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import formulas, notes, source_list
@@ -109,7 +109,8 @@ def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     """
     import pandas as pd
 
-    files = {n: out / "tables" / f"{n}.csv" for n in sorted(TABLES)}
+    names = sorted({*TABLES, *(n.removesuffix(".csv") for n in (out / "tables").names() if is_by_stratum(n))})
+    files = {n: out / "tables" / f"{n}.csv" for n in names}
     found = {name: content for name, file in files.items() if (content := file.read()) is not None}
     if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")

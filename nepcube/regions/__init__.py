@@ -1,6 +1,7 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
 from nepcube.regions.checks import require_overlap, require_whole_numbers, units_of
+from nepcube.regions.crossing import REST, cross, cross_fractions, crossed_groups, split
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.lattices import Lattice, Sheet, lattices_of
 from nepcube.regions.members import Members
@@ -20,6 +21,7 @@ from nepcube.regions.tables import (
 
 __all__ = [
     "NO_CLASS",
+    "REST",
     "ClassSums",
     "Found",
     "Lattice",
@@ -31,6 +33,9 @@ __all__ = [
     "aggregate",
     "class_table",
     "code_table",
+    "cross",
+    "cross_fractions",
+    "crossed_groups",
     "flag_table",
     "groups_of",
     "label_attrs",
@@ -45,6 +50,7 @@ __all__ = [
     "shapes_near",
     "shapes_of",
     "significance_table",
+    "split",
     "stratum_window",
     "summary_table",
     "units_of",

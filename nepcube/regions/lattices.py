@@ -33,12 +33,35 @@ _ASKED = 129
 class Sheet(Protocol):
     """A band of one file; `nepcube.sources.Band` is one."""
 
-    path: str
-    shape: tuple[int, int]
-    transform: tuple[float, ...]
-    wkt: str
-    dtype: str
-    units: str
+    @property
+    def path(self) -> str:
+        """The file."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def transform(self) -> tuple[float, ...]:
+        """The six numbers a, b, c, d, e, f of GDAL, of which b and d are zero."""
+        ...
+
+    @property
+    def wkt(self) -> str:
+        """The CRS."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """The type of the numbers, as they are stored."""
+        ...
+
+    @property
+    def units(self) -> str:
+        """The unit that the file names, or nothing."""
+        ...
 
     @property
     def whole(self) -> bool:
