@@ -157,10 +157,7 @@ def _tables_by(
     classes: Sequence[Classes],
     groups: Mapping[str, NDArray[np.int64]],
 ) -> dict[str, pd.DataFrame]:
-    # of many pairs of classes most are nowhere, and have no row
-    size = len(stratum.labels) + 1
-    kept = np.unique(sums.regions.labels % size) if stratum.change else None
-    rows = region_room.crossed_groups(groups, stratum.labels, kept=kept)
+    rows = region_room.crossed_groups(groups, stratum.labels, sums.regions.labels)
     made = make_tables(run, sums, classes, rows)
     return {f"{name}_by_{stratum.name}": region_room.split(table) for name, table in made.items()}
 

@@ -51,26 +51,27 @@ def cross_fractions(members: Members, counts: NDArray[np.int32]) -> Members:
 
 
 def crossed_groups(
-    groups: Mapping[str, NDArray[np.int64]], labels: Sequence[str], *, kept: NDArray[np.int64] | None = None
+    groups: Mapping[str, NDArray[np.int64]], labels: Sequence[str], there: NDArray[np.int64]
 ) -> dict[str, NDArray[np.int64]]:
-    """Give the groups of each row of the tables of a stratum: each class, and no class, of each region.
+    """Give the groups of each row of the tables of a stratum: of each region the classes that it has, and no class.
 
-    `kept` are the classes that have rows, by number; all when left out.
+    `there` are the groups that have a cell.
     """
     size = len(labels) + 1
-    every = range(len(labels)) if kept is None else [int(k) for k in kept if k < len(labels)]
     return {
         f"{region}{_SIGN}{REST if k == size - 1 else labels[k]}": members * size + k
         for region, members in groups.items()
-        for k in (*every, size - 1)
+        for k in range(size)
+        if k == size - 1 or np.isin(members * size + k, there).any()
     }
 
 
 def split(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the stratum of each row into a column of its own, after the region."""
-    if "region" not in table.columns:
-        return table
+    """Put the stratum of each row into a column of its own, after the region; a year of no value is none."""
     out = table.copy()
+    for column in ("min_year", "max_year"):
+        if column in out.columns:
+            out[column] = out[column].astype("Int64").mask(out["min_gc_m2"].isna())
     names: Any = out["region"].str.split(_SIGN, n=1, regex=False)
     out["region"] = names.str[0]
     out.insert(int(out.columns.get_loc("region")) + 1, "stratum", names.str[1])  # type: ignore[arg-type]
