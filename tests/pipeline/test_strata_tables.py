@@ -11,7 +11,6 @@ import rasterio
 import scipy.stats
 import xarray as xr
 import yaml
-from conftest import RESOLUTION, recipe_text
 from rasterio.transform import Affine
 
 import nepcube as nc
@@ -61,7 +60,7 @@ def stratified(finished, archive, later, tools, tmp_path_factory):
     """The finished run with strata: its last stage again."""
     folder = tmp_path_factory.mktemp("stratified")
     recipe = folder / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, strata=sections(archive.directory))))
+    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, strata=sections(archive.directory))))
     shutil.copytree(finished.out, folder / "out")
     return tools.do_stages(recipe, folder / "out", "aggregate"), recipe
 
@@ -98,7 +97,8 @@ def cells_of(grid, path):
 
 
 def grid_of_run():
-    return nc.target_grid((89.40, 31.59, 102.40, 36.29), resolution=f"{RESOLUTION} m")
+    # that of the small archive's recipe
+    return nc.target_grid((89.40, 31.59, 102.40, 36.29), resolution="8000 m")
 
 
 def test_maps_hold_the_majority_and_the_mean(maps, archive):
@@ -261,7 +261,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_check_refuses_what_is_wrong(archive, cli, tmp_path, case):
+def test_check_refuses_what_is_wrong(archive, tools, cli, tmp_path, case):
     changes, says = WRONG[case]
     profile = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "crs": "EPSG:4326"}
     for name, dtype, west, unit in (
@@ -275,7 +275,7 @@ def test_check_refuses_what_is_wrong(archive, cli, tmp_path, case):
     one = {"kind": "categorical", "names": {1: "one"}} | changes
     recipe = tmp_path / "recipe.yaml"
     strata = {"lc": {k: v for k, v in one.items() if v is not None}}
-    recipe.write_text(yaml.safe_dump(recipe_text(archive.directory, strata=strata)))
+    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, strata=strata)))
     found = cli("check", recipe)
     assert found.code == 2
     assert any(says in line for line in found.err), found.err
