@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METRES_PER_DEGREE",
     "Window",
+    "authalic_zone",
     "cell_area",
     "coordinates",
     "dims",
@@ -335,7 +336,7 @@ def cell_area(grid: GeoBox, window: Window | None = None) -> xr.DataArray:
     y, x = y[ys], x[xs]
     half_y, half_x = abs(grid.affine.e) / 2, abs(grid.affine.a) / 2
     if is_geographic(grid):
-        zone = _authalic_zone(np.minimum(y + half_y, 90.0)) - _authalic_zone(np.maximum(y - half_y, -90.0))
+        zone = authalic_zone(np.minimum(y + half_y, 90.0)) - authalic_zone(np.maximum(y - half_y, -90.0))
         area = math.radians(2 * half_x) * zone / 1e6
         return xr.DataArray(area, {dy: coords[dy][ys]}, (dy,), "cell_area", attrs)
     from pyproj import Transformer
@@ -345,7 +346,7 @@ def cell_area(grid: GeoBox, window: Window | None = None) -> xr.DataArray:
     corners_y = np.append(y + half_y, y[-1] - half_y)
     lon, lat = to_geographic.transform(*np.meshgrid(corners_x, corners_y))
     with np.errstate(invalid="ignore"):
-        u, v = np.radians(lon), _authalic_zone(np.where(np.abs(lat) <= 90, lat, np.nan))
+        u, v = np.radians(lon), authalic_zone(np.where(np.abs(lat) <= 90, lat, np.nan))
         area = _quadrilaterals(u, v) / 1e6
     area = np.where(np.isfinite(area), area, 0.0)
     return xr.DataArray(area, {dy: coords[dy][ys], dx: coords[dx][xs]}, (dy, dx), "cell_area", attrs)
@@ -361,8 +362,8 @@ def _quadrilaterals(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[n
     return np.asarray(np.abs(u1 * v2 - u2 * v1) / 2, np.float64)
 
 
-def _authalic_zone(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    # area per radian of longitude between the equator and a parallel, m2
+def authalic_zone(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the area of WGS84 per radian of longitude between the equator and a parallel, m2 (Snyder 1987, eq. 3-12)."""
     e2 = WGS84_F * (2 - WGS84_F)
     e = math.sqrt(e2)
     sin = np.sin(np.radians(latitude))

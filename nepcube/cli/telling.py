@@ -29,6 +29,8 @@ def tell_check(checked: Checked) -> None:
     console.print(f"recipe  {checked.recipe.name}, {checked.recipe.period[0]}-{checked.recipe.period[1]}", markup=False)
     if checked.grid:
         console.print(f"grid    {checked.grid}", markup=False)
+    for note in checked.region_notes:
+        console.print(f"regions {note}", markup=False)
     plan = checked.plan
     if plan is not None:
         console.print("\n".join(_plan_lines(plan, checked.estimate)), markup=False)

@@ -17,6 +17,7 @@ from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.provenance import note_regions
 from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
-    "respiration_bases", "field_significance", *CODED.values(),
+    "respiration_bases", "field_significance", "regions", *CODED.values(),
 )  # fmt: skip
 # what the attributes of a map of p-values begin with that tell what holds over the whole map
 _FIELD = "field_"
@@ -40,12 +41,16 @@ def aggregate(run: Run) -> None:
         return
     begin(run, STAGE)
     strata = open_strata(run.recipe, run.grid)
-    added = ["region", "slope_class", "cv_class", *maps_there(run)]
+    added = ["region", "region_share", "slope_class", "cv_class", *maps_there(run)]
     run.statistics.remove(added)
     commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
     attrs = region_room.label_attrs(run.regions)
-    run.statistics.create([store.Layout("region", "int16", attrs, yearly=False), *layouts_of(strata)], None)
+    layouts = [store.Layout("region", "int16", attrs, yearly=False), *layouts_of(strata)]
+    if run.exact:
+        shared = {"long_name": "share of the cell's area that lies in the regions", "units": "1"}
+        layouts.append(store.Layout("region_share", "float64", shared, yearly=False))
+    run.statistics.create(layouts, None)
     blocks = list(windows(run.grid, run.block))
     largest = 0.0
     jobs = (_job(run, w, strata) for w in blocks)
@@ -60,8 +65,11 @@ def aggregate(run: Run) -> None:
         )
     classes = tuple(_found(run, name, largest, len(blocks)) for name in _mapped(run))
     run.statistics.create([c.layout() for c in classes], None)
+    # which tests hold over the map must be known before their cells are summed
+    fields = field_table(run)
+    thresholds = _thresholds(fields)
     totals: Sums | None = None
-    jobs = (_job(run, w, strata, classes=classes) for w in blocks)
+    jobs = (_job(run, w, strata, classes=classes, thresholds=thresholds) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         if totals is None:
@@ -74,12 +82,13 @@ def aggregate(run: Run) -> None:
     for name in _partials(run):
         run.statistics.describe(name, {"breaks": list(_partial_breaks(run))})
     run.ledger.flush()
-    groups = region_room.groups_of(run.region_names)
+    groups = region_room.groups_of(run.region_names, union=run.exact)
     tables = make_tables(run, totals, classes, groups)
     for stratum in strata:
         tables |= _tables_by(run, stratum, totals.strata[stratum.name], classes, groups)
     tables["respiration_bases"] = basis_table(run)
-    tables |= field_table(run)
+    note_regions(run, region_notes(run, tables))
+    tables |= fields
     for name in (run.out / "tables").names():
         stem = name.removesuffix(".csv")
         if stem not in tables and (stem in TABLES or is_by_stratum(name)):
@@ -121,7 +130,12 @@ def _coded(run: Run) -> tuple[str, ...]:
 
 
 def _job(
-    run: Run, window: Window, strata: tuple[region_room.Stratum, ...], *, classes: tuple[Classes, ...] = ()
+    run: Run,
+    window: Window,
+    strata: tuple[region_room.Stratum, ...],
+    *,
+    classes: tuple[Classes, ...] = (),
+    thresholds: Mapping[str, float] | None = None,
 ) -> Job:
     # a job is sent to a worker with no more polygons than it can meet
     shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
@@ -129,6 +143,7 @@ def _job(
         grid=run.grid,
         shapes=shapes,
         regions=len(run.region_names),
+        exact=run.exact,
         cube=run.cube,
         statistics=run.statistics,
         window=window,
@@ -139,6 +154,7 @@ def _job(
         flagged=run.flagged,
         years=len(run.years),
         alpha=run.recipe.statistics.alpha,
+        thresholds=thresholds or {},
         strata=strata,
     )
 
@@ -170,7 +186,7 @@ def make_tables(
     series = region_room.series_table(sums.series, sums.regions, groups, years)
     tables = {
         "series": series,
-        "summary": region_room.summary_table(series, _trends(run, series)),
+        "summary": region_room.summary_table(series, _trends(run, series), level=1.0 - run.recipe.statistics.alpha),
     }
     for c in classes:
         tables[f"{c.variable}es"] = region_room.class_table(
@@ -186,11 +202,32 @@ def make_tables(
         partials, groups, dict.fromkeys(partials, breaks), dict.fromkeys(partials, labels)
     )
     tables["significance"] = region_room.significance_table(
-        sums.signs, groups, alpha=run.recipe.statistics.alpha, highly=HIGHLY
+        sums.signs,
+        groups,
+        alpha=run.recipe.statistics.alpha,
+        highly=HIGHLY,
+        field=run.recipe.statistics.field_significance,
     )
+    if run.polygons is not None and sums.sizes:
+        overlap = "exact" if run.exact else "centre"
+        tables["regions"] = region_room.size_table(sums.sizes, run.polygons, run.region_names, overlap=overlap)
     if run.flagged:
         tables["npp_flags"] = region_room.flag_table(sums.flags, groups, years, spec.NPP_FLAGS)
     return tables
+
+
+def region_notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say what was mended or cut, what overlaps, what lies outside the grid, and what has no cell."""
+    if run.polygons is None:
+        return []
+    # what has no centre is known by now
+    out = [*run.polygons.notes, *region_room.placing_notes(run.polygons, run.grid, overlap="exact")]
+    table = tables["regions"]
+    touched, counted = table["n_cells_touched"] > 0, table["n_cells"].fillna(-1) == 0
+    missed = [str(name) for name in table["region"][touched & counted] if name != "all"]
+    if missed and not run.exact:
+        out.append(region_room.missed_note(missed))
+    return out
 
 
 def _flags(run: Run, name: str) -> dict[int, str]:
@@ -208,13 +245,14 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
             run.statistics.describe(name, {}, anew=_FIELD)
         return {}
     alpha = run.recipe.statistics.alpha
-    maps = store.lazy_maps(run.statistics.path, ["region", *_tested(run)])
-    mask = None if run.regions is None else maps["region"] > 0
+    where = "region_share" if run.exact else "region"
+    maps = store.lazy_maps(run.statistics.path, [where, *_tested(run)])
+    mask = None if run.regions is None else maps[where] > 0
     first, last = run.recipe.period
     rows = []
     for k, name in enumerate(_tested(run), start=1):
-        where = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
-        found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{where}, {first}-{last}")
+        domain = f"{len(run.region_names)} regions" if run.region_names else "the whole grid"
+        found = stats.field_significance(maps[name], alpha=alpha, mask=mask, domain=f"{domain}, {first}-{last}")
         told = {"alpha": found.alpha, "tests": found.m, "rejected": found.rejected, "domain": found.domain}
         # JSON knows no NaN: where no test holds there is no threshold
         told |= {"threshold": found.threshold} if found.rejected else {}
@@ -236,6 +274,14 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
     return {"field_significance": pd.DataFrame(rows)}
 
 
+def _thresholds(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    # the largest p-value that holds over the whole map, by the map that is tested; none where no test holds
+    if "field_significance" not in tables:
+        return {}
+    found = tables["field_significance"]
+    return {n: float(t) for n, t in zip(found["variable"], found["threshold"], strict=True) if np.isfinite(t)}
+
+
 def _tested(run: Run) -> list[str]:
     return [n for n in run.statistics.names() if n.endswith("_pvalue")]
 
@@ -250,11 +296,5 @@ def _trends(run: Run, series: pd.DataFrame) -> dict[str, dict[str, float]]:
     cv = stats.coefficient_of_variation(
         da, ddof=run.recipe.statistics.cv.ddof, min_mean=0.0, min_years=run.recipe.min_years
     )
-    return {
-        region: {
-            "slope": float(fit["slope"].values[k]),
-            "pvalue": float(fit["pvalue"].values[k]),
-            "cv": float(cv["cv"].values[k]),
-        }
-        for k, region in enumerate(order)
-    }
+    values_of = {name: fit[name].values for name in ("slope", "pvalue", "stderr", "n")} | {"cv": cv["cv"].values}
+    return {region: {n: float(v[k]) for n, v in values_of.items()} for k, region in enumerate(order)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nepcube import recipe as recipes
+from nepcube import regions as region_room
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.pipeline import calibrating, inputs
 from nepcube.pipeline.context import Options, geographic_bounds, grid_of, require_same_cube
@@ -30,6 +31,7 @@ class Checked:
     faults: tuple[NepcubeError, ...]
     bounds: tuple[float, float, float, float] | None = None
     estimate: Estimate | None = None
+    region_notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -79,8 +81,11 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
     plan, described, grid = None, "", None
     archive = recipe.archive
     generated = archive is not None and not Path(recipe.resolve(archive.path), "GENERATED.json").exists()
+    notes: list[str] = []
     try:
-        grid, _ = grid_of(recipe)
+        grid, regions = grid_of(recipe)
+        if regions is not None and recipe.regions is not None:
+            notes = [*regions.notes, *region_room.placing_notes(regions, grid, overlap=recipe.regions.overlap)]
     except NepcubeError as error:
         if not generated:
             faults.append(error)
@@ -119,4 +124,4 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
         parts = ledger.parts()
         done = [s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)]
     bounds = None if grid is None else geographic_bounds(grid)
-    return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults), bounds)
+    return Checked(recipe, plan, described, tuple(found), tuple(done), tuple(faults), bounds, region_notes=tuple(notes))

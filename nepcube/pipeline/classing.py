@@ -67,22 +67,27 @@ class Count:
     source: str
     absolute: bool
     regions: bool
+    exact: bool
     path: Path
     scale: float
 
 
 def count_job(job: Count) -> tuple[NDArray[Any], ...]:
     """Count the values of a map within the regions, weighted by area."""
-    maps = store.read_block(job.statistics.path, [job.source, "region"], job.window)
+    where = "region_share" if job.exact else "region"
+    maps = store.read_block(job.statistics.path, [job.source, where], job.window)
     values = np.abs(maps[job.source]) if job.absolute else maps[job.source]
+    weights = areas(job.grid, job.window) * job.scale
+    if job.exact:
+        weights = weights * maps[where]
     counts = Bins.along(job.path).empty()
-    counts.take(np.where(inside(maps["region"], job.regions), values, np.nan), areas(job.grid, job.window) * job.scale)
+    counts.take(np.where(inside(maps[where], job.regions), values, np.nan), weights)
     return counts.packed()
 
 
 def inside(labels: NDArray[Any], regions: bool) -> NDArray[np.bool_]:
-    """Tell which cells the classes are made from: those of the regions, all where there are none."""
-    return labels > 0 if regions else np.ones(labels.shape, np.bool_)
+    """Tell which cells the classes are made from: those of the regions, by label or share, all where there are none."""
+    return np.asarray(labels > 0) if regions else np.ones(labels.shape, np.bool_)
 
 
 def areas(grid: GeoBox, window: Window) -> NDArray[np.float64]:
@@ -143,7 +148,15 @@ class _Counting:
         run = self.run
         jobs = [
             Count(
-                run.grid, run.statistics, w, self.source, self.absolute, bool(run.region_names), bins.path, self.scale
+                run.grid,
+                run.statistics,
+                w,
+                self.source,
+                self.absolute,
+                bool(run.region_names),
+                run.exact,
+                bins.path,
+                self.scale,
             )
             for w in windows(run.grid, run.block)
         ]

@@ -72,7 +72,7 @@ class Run:
 
     recipe: recipes.Recipe
     grid: GeoBox
-    regions: gpd.GeoDataFrame | None
+    polygons: region_room.Regions | None
     out: Place
     block: int
     cube: Store
@@ -88,8 +88,18 @@ class Run:
         return tuple(self.recipe.years)
 
     @property
+    def regions(self) -> gpd.GeoDataFrame | None:
+        """The regions in the CRS of the grid."""
+        return None if self.polygons is None else self.polygons.frame
+
+    @property
     def region_names(self) -> list[str]:
-        return [] if self.regions is None else list(self.regions["name"])
+        return [] if self.polygons is None else self.polygons.names
+
+    @property
+    def exact(self) -> bool:
+        """Whether cells belong to regions by shares of their area, and not by their centres."""
+        return self.recipe.regions is not None and self.recipe.regions.overlap == "exact"
 
     @property
     def yearly_inputs(self) -> tuple[str, ...]:
@@ -122,27 +132,30 @@ def unit_of(window: Window, side: int, year: int | None = None) -> str:
     return place if year is None else f"{year}/{place}"
 
 
-def grid_of(recipe: recipes.Recipe) -> tuple[GeoBox, gpd.GeoDataFrame | None]:
+def grid_of(recipe: recipes.Recipe) -> tuple[GeoBox, region_room.Regions | None]:
     """Make the grid of a recipe, and its regions in the grid's CRS."""
-    frame = None
+    found = None
     if not isinstance(recipe.grid.bounds, str):
         # a CRS that is none is told as such, before polygons are brought to it
         target_grid(recipe.grid.bounds, recipe.grid.resolution, recipe.grid.crs)
     if recipe.regions is not None:
         path = sources.local(recipe.resolve(recipe.regions.path))
-        frame = region_room.load_regions(path, name=recipe.regions.name, crs=recipe.grid.crs)
+        wanted = recipe.regions
+        found = region_room.read_regions(
+            path, name=wanted.name, crs=recipe.grid.crs, overlap=wanted.overlap, mend=wanted.mend
+        )
     bounds = recipe.grid.bounds
     if isinstance(bounds, str):
-        if frame is None:
+        if found is None:
             raise RecipeError("grid.bounds: `regions` needs a `regions` section.", "Add one, or give four numbers.")
-        bounds = tuple(float(b) for b in frame.total_bounds)  # type: ignore[assignment]
+        bounds = tuple(float(b) for b in found.frame.total_bounds)  # type: ignore[assignment]
     grid = target_grid(bounds, recipe.grid.resolution, recipe.grid.crs)  # type: ignore[arg-type]
     rows, columns = grid.shape
     if rows * columns > 10**10:
         raise GridError(
             f"grid: {rows} x {columns} cells are more than ten thousand million.", "Check `resolution` and `bounds`."
         )
-    return grid, frame
+    return grid, found
 
 
 def geographic_bounds(grid: GeoBox) -> tuple[float, float, float, float]:
@@ -169,7 +182,7 @@ def prepare(
     NepcubeError
         The regions or the grid are at fault, or the output belongs to another cube.
     """
-    grid, frame = grid_of(recipe)
+    grid, polygons = grid_of(recipe)
     block = options.block or recipe.blocks
     if options.fresh:
         _remove_results(out)
@@ -180,7 +193,7 @@ def prepare(
     return Run(
         recipe=recipe,
         grid=grid,
-        regions=frame,
+        polygons=polygons,
         out=out,
         block=block,
         cube=Store(out / "cube.zarr", grid, sides.unit, inner),

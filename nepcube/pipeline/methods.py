@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, spec, store
 from nepcube import recipe as recipes
+from nepcube.pipeline import provenance
 from nepcube.years import year_comment
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ def notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
             f"The coefficient of variation is not given on {masked:.0f} km2 with a mean within "
             f"{recipe.statistics.cv.min_mean:g} gC m-2 yr-1 of zero, where it says nothing."
         )
+    out += provenance.read(run.out).get("regions", [])
     share = _share_without_data(tables)
     out.append(
         f"{share:.2%} of the area has no NEP in the maps, series and summary: a cell counts where it has data in at "

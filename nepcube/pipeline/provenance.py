@@ -59,6 +59,14 @@ def note_stage(run: Run, stage: str, seconds: float) -> None:
     (run.out / PROVENANCE).write_text(json.dumps(record, indent=1))
 
 
+def note_regions(run: Run, notes: list[str]) -> None:
+    """Write and tell what is to be known of the regions."""
+    for note in notes:
+        run.say(f"regions: {note}")
+    record = read(run.out) | {"regions": notes}
+    (run.out / PROVENANCE).write_text(json.dumps(record, indent=1))
+
+
 def changed_inputs(run: Run) -> list[str]:
     """Name the inputs whose size is not the one that was recorded when they were ingested."""
     out = []

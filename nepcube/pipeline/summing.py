@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ class Job:
     grid: GeoBox
     shapes: region_room.Shapes | None
     regions: int
+    exact: bool
     cube: store.Store
     statistics: store.Store
     window: Window
@@ -43,21 +44,26 @@ class Job:
     flagged: bool
     years: int
     alpha: float
+    thresholds: Mapping[str, float]
     strata: tuple[region_room.Stratum, ...] = ()
 
 
 def label_job(job: Job) -> tuple[float, dict[str, int]]:
-    """Write the labels of a block; give the area of its largest cell that counts, km2."""
+    """Write the labels of a block; give the area that counts of its largest cell, km2."""
     import xarray as xr
 
-    if job.shapes is None:
-        labels = np.zeros(job.window.shape, np.int16)
-    else:
+    labels = np.zeros(job.window.shape, np.int16)
+    if job.shapes is not None:
         labels = region_room.label_window(job.shapes, job.grid, job.window)
-    maps = {"region": xr.DataArray(labels)} | stratifying.first_maps(job.strata, job.grid, job.window)
-    written = job.statistics.write(maps, job.window)
+    found = {"region": xr.DataArray(labels)} | stratifying.first_maps(job.strata, job.grid, job.window)
+    written = job.statistics.write(found, job.window)
+    shares = inside(labels, bool(job.regions)).astype(np.float64)
+    if job.shapes is not None and job.exact:
+        union = region_room.share_window(job.shapes, job.grid, job.window)
+        shares = union.shares_of(region_room.UNION, job.window.shape)
+        written |= job.statistics.write({"region_share": xr.DataArray(shares)}, job.window)
     counted = store.read_block(job.statistics.path, ["nep_count"], job.window)["nep_count"] > 0
-    largest = np.max(areas(job.grid, job.window), where=counted & inside(labels, bool(job.regions)), initial=0.0)
+    largest = np.max(areas(job.grid, job.window) * shares, where=counted, initial=0.0)
     return float(largest), written
 
 
@@ -70,6 +76,8 @@ class Sums:
     classes: dict[str, region_room.ClassSums]
     flags: tuple[region_room.ClassSums, ...]
     signs: dict[str, region_room.ClassSums]
+    sizes: dict[str, region_room.YearSums]
+    #: by stratum, of the regions divided by its classes
     strata: dict[str, Sums] = field(default_factory=dict)
 
     def __iadd__(self, other: Sums) -> Sums:
@@ -80,6 +88,7 @@ class Sums:
             {n: _more(s, other.classes[n]) for n, s in self.classes.items()},
             tuple(_more(a, b) for a, b in zip(self.flags, other.flags, strict=True)),
             {n: _more(s, other.signs[n]) for n, s in self.signs.items()},
+            {n: _more(s, other.sizes[n]) for n, s in self.sizes.items()},
             {n: _more(s, other.strata[n]) for n, s in self.strata.items()},
         )
 
@@ -91,6 +100,7 @@ class Sums:
             {n: s.widened(labels) for n, s in self.classes.items()},
             tuple(s.widened(labels) for s in self.flags),
             {n: s.widened(labels) for n, s in self.signs.items()},
+            {n: s.widened(labels) for n, s in self.sizes.items()},
             self.strata,
         )
 
@@ -137,6 +147,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
     names = {
         "region",
         "nep_count",
+        "nep_mean",
         *(c.source for c in job.classes),
         *job.partials,
         *tests,
@@ -157,6 +168,12 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
     nep = store.read_block(job.cube.path, ["nep"], job.window)["nep"]
     # without regions the grid is group 0
     members = region_room.Members.of_labels(labels, outside=not job.regions)
+    sums: dict[str, region_room.YearSums] = {}
+    if job.shapes is not None:
+        shared = region_room.share_window(job.shapes, job.grid, job.window)
+        mean = np.where(maps["nep_count"] > 0, maps["nep_mean"], np.nan)
+        sums = {n: region_room.size_sums(mean, m, sizes) for n, m in (("centre", members), ("exact", shared))}
+        members = shared if job.exact else members
     crossed, more = _crossed(job, members, maps)
     ways = [members, *crossed.values()]
     series = [region_room.YearSums.of(nep, way, sizes, maps["nep_count"] > 0) for way in ways]
@@ -170,7 +187,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
         flags = [summed(f) for f in store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]]
     whole = summed(np.zeros(labels.shape, np.uint8))
     by_class = {n: summed(v) for n, v in coded.items()}
-    signs = {n: summed(_sign_codes(maps[n], maps[p], job.alpha)) for n, p in tests.items()}
+    signs = {n: summed(_sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n))) for n, p in tests.items()}
     every = [
         Sums(
             series[k],
@@ -178,10 +195,11 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
             {n: s[k] for n, s in by_class.items()},
             tuple(s[k] for s in flags),
             {n: s[k] for n, s in signs.items()},
+            {},
         )
         for k in range(len(ways))
     ]
-    return replace(every[0], strata=dict(zip(crossed, every[1:], strict=True))), classes | more
+    return replace(every[0], sizes=sums, strata=dict(zip(crossed, every[1:], strict=True))), classes | more
 
 
 def _crossed(
@@ -202,9 +220,13 @@ def _crossed(
     return out, more
 
 
-def _sign_codes(values: NDArray[Any], pvalues: NDArray[Any], alpha: float) -> NDArray[np.uint8]:
-    # 3 x level + sign + 1; level 0 not significant, 1 at alpha, 2 highly
+def _sign_codes(
+    values: NDArray[Any], pvalues: NDArray[Any], alpha: float, threshold: float | None
+) -> NDArray[np.uint8]:
+    # 3 x level + sign + 1; level 0 not significant, 1 at alpha, 2 highly; 9 more where the test holds over the map
     with np.errstate(invalid="ignore"):
         level = np.where(pvalues < HIGHLY, 2, np.where(pvalues < alpha, 1, 0))
         code = 3 * level + np.sign(np.nan_to_num(values)) + 1
+        if threshold is not None:
+            code += 9 * (pvalues.astype(np.float64) <= threshold)
     return np.where(np.isnan(values), 255, code).astype(np.uint8)

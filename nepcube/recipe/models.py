@@ -237,7 +237,8 @@ class Regions(Model):
 
     path: str
     name: str = "name"
-    overlap: Literal["centre"] = "centre"
+    overlap: Literal["centre", "exact"] = "centre"
+    mend: bool = False
 
 
 class Recipe(Model):

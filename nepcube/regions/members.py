@@ -57,6 +57,16 @@ class Members:
         labels, which = np.unique(groups, return_inverse=True)
         return cls(labels, starts, lengths, which.reshape(-1).astype(np.int64), shares)
 
+    def shares_of(self, group: int, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Give the share of each cell of the block (y, x) that belongs to one group."""
+        chosen = self.labels[self.which] == group
+        lengths = self.lengths[chosen]
+        before = np.cumsum(lengths) - lengths
+        cells = np.repeat(self.starts[chosen] - before, lengths) + np.arange(lengths.sum())
+        out = np.zeros(shape[0] * shape[1])
+        out[cells] = np.repeat(self.shares[chosen], lengths)
+        return out.reshape(shape)
+
     def crossed(self, classes: Any, size: int) -> Members:
         """Divide each group by the classes of the cells.
 

@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Regions by their numbers, ascending, with their polygons in the CRS of a grid."""
+    """Regions by their numbers, ascending, with their polygons in the CRS of a grid.
+
+    `firsts` are the polygons without what a region before has, too: the same object where regions share no area, None
+    where nothing is left. Together they are the union of all regions, each bit of area once.
+    """
 
     numbers: NDArray[np.int64]
     polygons: NDArray[np.object_]
+    firsts: NDArray[np.object_]
 
     def near(self, grid: GeoBox, window: Window) -> Shapes:
         """Leave out the regions that no cell of a window, or of the cells around it, touches."""
         import shapely
 
         touching = shapely.intersects(self.polygons, box_around(grid, window))
-        return Shapes(self.numbers[touching], self.polygons[touching])
+        return Shapes(self.numbers[touching], self.polygons[touching], self.firsts[touching])
 
 
 def box_around(grid: GeoBox, window: Window) -> Any:
@@ -41,11 +46,16 @@ def box_around(grid: GeoBox, window: Window) -> Any:
 
 
 def shapes_of(regions: gpd.GeoDataFrame) -> Shapes:
-    """Take all regions, numbered from 1 in their order."""
-    return Shapes(np.arange(1, len(regions) + 1), regions.geometry.to_numpy())
+    """Take all regions, numbered from 1 in their order; a column `first` holds what `Shapes.firsts` says."""
+    return _taken(regions, np.arange(len(regions)))
 
 
 def shapes_near(regions: gpd.GeoDataFrame, grid: GeoBox, window: Window) -> Shapes:
     """Find the regions whose bounds meet a window, by the spatial index: what a job of its block is sent."""
-    found = np.sort(regions.sindex.query(box_around(grid, window)))
-    return Shapes(found.astype(np.int64) + 1, regions.geometry.to_numpy()[found])
+    return _taken(regions, np.sort(regions.sindex.query(box_around(grid, window))))
+
+
+def _taken(regions: gpd.GeoDataFrame, at: NDArray[np.int64]) -> Shapes:
+    polygons = regions.geometry.to_numpy()[at]
+    firsts = regions["first"].to_numpy()[at] if "first" in regions.columns else polygons
+    return Shapes(at.astype(np.int64) + 1, polygons, firsts)

@@ -49,22 +49,31 @@ def series_table(sums: YearSums, regions: ClassSums, groups: Groups, years: Sequ
     return pd.DataFrame(_rows({"region": list(groups), "year": [int(y) for y in years]}) | _flat(columns))
 
 
-def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Give one row a region: mean, cumulative, trend, extremes.
+def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]], *, level: float) -> pd.DataFrame:
+    """Give one row a region: mean, cumulative, trend with its interval, extremes.
+
+    The interval of the slope is slope +- t stderr, t of Student's distribution with n - 2 degrees of freedom.
 
     Parameters
     ----------
     series : pandas.DataFrame
         As `series_table` makes it.
     trends : mapping
-        By region, ``slope``, ``pvalue`` and ``cv`` of its annual means.
+        By region, ``slope``, ``pvalue``, ``stderr``, ``n`` and ``cv`` of its annual means.
+    level : float
+        Of the interval.
     """
     import pandas as pd
+    from scipy.special import stdtrit
 
     rows = []
     for region, part in series.groupby("region", sort=False):
         means = part["mean_gc_m2"].to_numpy()
+        # of a region without a value there is no total, as there is no mean
+        totals = part["total_tgc"].where(part["area_km2"] > 0).to_numpy()
         years = part["year"].to_numpy()
+        trend = trends[str(region)]
+        half = float(stdtrit(trend["n"] - 2, (1.0 + level) / 2)) * trend["stderr"] if trend["n"] > 2 else np.nan
         known = bool(np.isfinite(means).any())
         low = int(np.nanargmin(means)) if known else 0
         high = int(np.nanargmax(means)) if known else 0
@@ -73,15 +82,19 @@ def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]
                 "region": region,
                 "mean_gc_m2": float(np.mean(means)),
                 "cumulative_gc_m2": float(np.sum(means)),
-                "slope_gc_m2_yr": trends[str(region)]["slope"],
-                "slope_pvalue": trends[str(region)]["pvalue"],
+                "slope_gc_m2_yr": trend["slope"],
+                "slope_pvalue": trend["pvalue"],
                 "min_gc_m2": means[low],
                 "min_year": int(years[low]),
                 "max_gc_m2": means[high],
                 "max_year": int(years[high]),
-                "cv": trends[str(region)]["cv"],
+                "cv": trend["cv"],
                 "area_km2": float(part["area_km2"].max()),
                 "region_area_km2": float(part["region_area_km2"].iloc[0]),
+                "slope_lower_gc_m2_yr": trend["slope"] - half,
+                "slope_upper_gc_m2_yr": trend["slope"] + half,
+                "mean_tgc_yr": float(np.mean(totals)),
+                "cumulative_tgc": float(np.sum(totals)),
             }
         )
     return pd.DataFrame(rows)
@@ -146,30 +159,37 @@ def _class_rows(
     return out | _flat({"area_km2": area, "share": share})
 
 
-def significance_table(sums: Mapping[str, ClassSums], groups: Groups, *, alpha: float, highly: float) -> pd.DataFrame:
+def significance_table(
+    sums: Mapping[str, ClassSums], groups: Groups, *, alpha: float, highly: float, field: bool
+) -> pd.DataFrame:
     """Give the areas that rise and fall, or correlate positively and negatively: all, at `alpha`, and at `highly`.
 
-    Codes are 3 x level + sign + 1: level 0 is not significant, 1 below `alpha`, 2 below `highly`. Shares are of the
-    area that has a value; `pvalue_below` is 1 where every cell counts.
+    Codes are 3 x level + sign + 1: level 0 is not significant, 1 below `alpha`, 2 below `highly`; 9 more where the test
+    holds over the whole map. Shares are of the area that has a value; `pvalue_below` is 1 where every cell counts. What
+    holds over the whole map stands in the row of `alpha`, where `field` says that it was asked.
     """
     parts = []
     for variable, counted in sums.items():
-        area = counted.over_each(list(groups.values()), [[code] for code in range(9)])
+        members = list(groups.values())
+        area = counted.over_each(members, [[code, code + 9] for code in range(9)])
         with_value = np.array([np.sum(row) for row in area])
-        positive, negative = (
-            np.stack([sum(area[:, 3 * level + sign] for level in range(first, 3)) for first in range(3)], axis=1)
-            for sign in (2, 0)
-        )
         whole = np.repeat(with_value[:, None], 3, axis=1)
         index = _rows({"region": list(groups), "pvalue_below": [1.0, alpha, highly]})
         head = {"region": index["region"], "variable": np.full(3 * len(groups), variable, object)}
-        columns = {
-            "positive_area_km2": positive,
-            "negative_area_km2": negative,
-            "positive_share": _over(positive, whole),
-            "negative_share": _over(negative, whole),
-        }
-        parts.append({**head, "pvalue_below": index["pvalue_below"]} | _flat(columns))
+        columns = {}
+        for name, sign in (("positive", 2), ("negative", 0)):
+            above = [sum(area[:, 3 * level + sign] for level in range(first, 3)) for first in range(3)]
+            columns[name] = np.stack(above, axis=1)
+        for name, sign in (("field_positive", 2), ("field_negative", 0)):
+            held = counted.over_each(members, [[9 + 3 * level + sign for level in range(3)]])[:, 0]
+            columns[name] = np.full(whole.shape, np.nan)
+            columns[name][:, 1] = held if field else np.nan
+        areas = {f"{name}_area_km2": values for name, values in columns.items()}
+        shares = {f"{name}_share": _over(values, whole) for name, values in columns.items()}
+        order = [f"{sign}_{what}" for what in ("area_km2", "share") for sign in ("positive", "negative")]
+        order += [f"field_{name}" for name in order]
+        both = areas | shares
+        parts.append({**head, "pvalue_below": index["pvalue_below"]} | _flat({name: both[name] for name in order}))
     return _stacked(parts)
 
 

@@ -9,6 +9,7 @@ import oracle
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import t as student
 
 DRIVERS = ("temperature", "precipitation", "radiation")
 
@@ -163,7 +164,9 @@ def check_series(made):
                 assert row[column] == pytest.approx(exact, rel=1e-6, nan_ok=True), (region, year, column)
             means.append(expected["mean_gc_m2"])
         means = np.array(means)
-        slope, _, _, p = oracle.ols(means, years)
+        slope, _, stderr, p = oracle.ols(means, years)
+        half = stderr * student.ppf(0.975, years.size - 2)
+        totals = table.loc[region]["total_tgc"]
         expected = {
             "mean_gc_m2": means.mean(),
             "cumulative_gc_m2": means.sum(),
@@ -176,6 +179,10 @@ def check_series(made):
             "cv": means.std() / means.mean(),
             "area_km2": w.sum(),
             "region_area_km2": made.right.area[inside].sum(),
+            "slope_lower_gc_m2_yr": slope - half,
+            "slope_upper_gc_m2_yr": slope + half,
+            "mean_tgc_yr": totals.mean(),
+            "cumulative_tgc": totals.sum(),
         }
         assert set(expected) == set(summary.columns)
         for column, exact in expected.items():
@@ -244,6 +251,17 @@ def check_significance(made):
                 assert row["negative_area_km2"] == pytest.approx(down, rel=1e-6, abs=1e-12)
                 assert row["positive_share"] == pytest.approx(up / data, rel=1e-6, abs=1e-15)
                 assert row["negative_share"] == pytest.approx(down / data, rel=1e-6, abs=1e-15)
+            # the step-up rule of Benjamini and Hochberg over all cells of the regions
+            tests = np.sort(p[made.groups["all"] & np.isfinite(p)])
+            held = tests <= 0.05 * np.arange(1, tests.size + 1) / tests.size
+            threshold = tests[held].max() if held.any() else -1.0
+            with np.errstate(invalid="ignore"):
+                field = inside & (p <= threshold)
+            row = table.loc[(region, variable, 0.05)]
+            for sign, cells in (("positive", field & (v > 0)), ("negative", field & (v < 0))):
+                assert row[f"field_{sign}_area_km2"] == pytest.approx(area[cells].sum(), rel=1e-6, abs=1e-12)
+                assert row[f"field_{sign}_share"] == pytest.approx(area[cells].sum() / data, rel=1e-6, abs=1e-15)
+            assert table.loc[(region, variable)].loc[[1.0, 0.01]].filter(like="field_").isna().all().all()
     assert len(table) == 4 * 3 * len(made.groups)
 
 

@@ -357,7 +357,7 @@ CHANGES = {
     "classes": ("classes: {slope: {method: natural-breaks, k: 6}}\n", ("aggregate", ["classes.slope.k"])),
     "regions": (
         "regions: {path: r.geojson}\n",
-        ("aggregate", ["regions", "regions.name", "regions.overlap", "regions.path"]),
+        ("aggregate", ["regions", "regions.mend", "regions.name", "regions.overlap", "regions.path"]),
     ),
 }
 
