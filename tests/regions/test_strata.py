@@ -16,7 +16,17 @@ import nepcube as nc
 from nepcube import sources
 from nepcube.errors import RegionError, SourceError
 from nepcube.grid import Window, coordinates, edges
-from nepcube.regions import Stratum, lattices_of, require_overlap, require_whole_numbers, stratum_window, units_of
+from nepcube.regions import (
+    Members,
+    Stratum,
+    cross,
+    cross_fractions,
+    lattices_of,
+    require_overlap,
+    require_whole_numbers,
+    stratum_window,
+    units_of,
+)
 from nepcube.regions.lattices import Placing
 from nepcube.regions.relief import slope_of
 
@@ -397,3 +407,39 @@ def test_wrong_files_are_refused(folder):
     undeclared = write(folder / "huge.tif", huge, transform)
     with pytest.raises(RegionError, match=r"huge\.tif: strata\.elevation: it holds -3\.4e\+38\.\nSay its missing"):
         stratum_window(continuous([undeclared]), grid_of(), whole(grid_of()))
+
+
+# ------------------------------------------------------------------------------------------------- crossed with regions
+
+
+@LAX
+@given(data=st.data())
+def test_a_cells_share_is_divided_among_its_classes(data):
+    # against cell by cell; whole cells by class, and cells in part by fractions
+    rows, columns, number = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6)), data.draw(st.integers(1, 4))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    runs = [(int(g), int(s), int(n)) for g, s, n in zip(
+        rng.integers(0, 4, 5), rng.integers(0, rows * columns, 5), rng.integers(1, 7, 5), strict=True
+    )]  # fmt: skip
+    runs = [(g, s, min(n, rows * columns - s)) for g, s, n in runs]
+    shares = rng.uniform(0.1, 1.0, len(runs))
+    members = Members.of_runs(*(np.array(c) for c in zip(*runs, strict=True)), shares)
+    counts = rng.integers(0, 3, (rows, columns, number)).astype(np.int32)
+    classes = np.where(counts.sum(-1) > 0, counts.argmax(-1), 255).astype(np.uint8)
+    right, whole = {}, {}
+    for (g, start, n), share in zip(runs, shares, strict=True):
+        for cell in range(start, start + n):
+            these, one = counts.reshape(-1, number)[cell], int(classes.ravel()[cell])
+            k = number if one == 255 else one
+            whole[g * (number + 1) + k, cell] = whole.get((g * (number + 1) + k, cell), 0) + share
+            for k, part in enumerate([*these, 0 if these.any() else 1]):
+                if part:
+                    key = g * (number + 1) + k, cell
+                    right[key] = right.get(key, 0) + share * part / max(these.sum(), 1)
+    for found, wanted in ((cross_fractions(members, counts), right), (cross(members, classes, number), whole)):
+        got = {}
+        for which, start, n, share in zip(found.which, found.starts, found.lengths, found.shares, strict=True):
+            for cell in range(start, start + n):
+                key = int(found.labels[which]), int(cell)
+                got[key] = got.get(key, 0) + share
+        assert got == pytest.approx(wanted)
