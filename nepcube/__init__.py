@@ -14,7 +14,13 @@ from nepcube.errors import NepcubeError
 if TYPE_CHECKING:
     from nepcube.grid import cell_area, target_grid
     from nepcube.harmonise import regrid, to_annual
-    from nepcube.nep import heterotrophic_respiration, net_ecosystem_productivity, potential_npp
+    from nepcube.nep import (
+        heterotrophic_respiration,
+        nep_uncertainty,
+        net_ecosystem_productivity,
+        potential_npp,
+        respiration_sensitivity,
+    )
     from nepcube.pipeline import compare_runs, run
     from nepcube.recipe import load_recipe
     from nepcube.regions import aggregate, label_regions
@@ -79,6 +85,7 @@ __all__ = [
     "merge_statistics",
     "multiple_regression",
     "natural_breaks",
+    "nep_uncertainty",
     "net_ecosystem_productivity",
     "open_cube",
     "open_source",
@@ -90,6 +97,7 @@ __all__ = [
     "quantile_breaks",
     "regrid",
     "residual_trend",
+    "respiration_sensitivity",
     "ridge_contributions",
     "run",
     "semi_partial_correlation",
@@ -129,6 +137,7 @@ _ROOMS = {
     "merge_statistics": "stats",
     "multiple_regression": "stats",
     "natural_breaks": "stats",
+    "nep_uncertainty": "nep",
     "net_ecosystem_productivity": "nep",
     "open_cube": "store",
     "open_source": "sources",
@@ -140,6 +149,7 @@ _ROOMS = {
     "quantile_breaks": "stats",
     "regrid": "harmonise",
     "residual_trend": "stats",
+    "respiration_sensitivity": "nep",
     "ridge_contributions": "stats",
     "run": "pipeline",
     "semi_partial_correlation": "stats",

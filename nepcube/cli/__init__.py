@@ -38,6 +38,7 @@ Scheduler = Annotated[str | None, typer.Option(help="An existing Dask scheduler,
 Block = Annotated[int | None, typer.Option(help="Cells a side of a unit of work.", min=64, max=8192)]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove what is there and start over.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Hold every chunk of the output against its checksum.")]
+Lang = Annotated[str, typer.Option(metavar="LANG", help="Language of the report: en, zh, or both.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the result.")]
 Log = Annotated[Path | None, typer.Option(help="Also write what is said, with times, to a file.")]
 
@@ -49,8 +50,9 @@ def _options(
     block: int | None,
     fresh: bool = False,
     verify: bool = False,
+    lang: str = "en",
 ) -> Options:
-    from nepcube.pipeline import Options
+    from nepcube.pipeline import Options, languages
 
     return Options(
         workers=workers,
@@ -59,6 +61,7 @@ def _options(
         block=block,
         fresh=fresh,
         verify=verify,
+        languages=languages(lang),
     )
 
 
@@ -103,13 +106,14 @@ def run_command(
     block: Block = None,
     fresh: Fresh = False,
     verify: Verify = False,
+    lang: Lang = "en",
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
     """Do every stage that is not done, and print the path of the report."""
     from nepcube.pipeline import run
 
-    options = _options(workers, memory, scheduler, block, fresh, verify)
+    options = _options(workers, memory, scheduler, block, fresh, verify, lang)
     with Teller(quiet=quiet, log=log) as teller:
         page = run(recipe, out, options=options, progress=teller.progress, say=teller.say)
     print(page)  # noqa: T201
@@ -157,12 +161,13 @@ def report_command(
     memory: Memory = None,
     scheduler: Scheduler = None,
     block: Block = None,
+    lang: Lang = "en",
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
     """Draw the figures and write report.html again, or write the tables in other formats."""
     if tables is None:
-        _do_stage("report", recipe, out, _options(workers, memory, scheduler, block), quiet, log)
+        _do_stage("report", recipe, out, _options(workers, memory, scheduler, block, lang=lang), quiet, log)
         return
     from nepcube.pipeline import write_tables
 

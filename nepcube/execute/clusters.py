@@ -9,8 +9,8 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,22 @@ Say = Callable[[str], None]
 # a worker's memory is what its jobs hold, which the plan bounds: nothing is spilled, no worker paused or ended for it
 _NO_SPILLING = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause", "terminate")}
 
+# a worker is one core: zarr would code chunks on threads beside it
+_ONE_THREAD = {"ZARR_THREADING__MAX_WORKERS": "1"}
+
 
 @contextmanager
-def make_engine(settings: Settings, *, say: Say, out: Path | None = None) -> Iterator[Engine]:
+def _one_core() -> Iterator[None]:
+    import zarr
+
+    with zarr.config.set({"threading.max_workers": 1}):
+        yield
+
+
+@contextmanager
+def make_engine(
+    settings: Settings, *, say: Say, out: Path | None = None, preload: Sequence[str] = ()
+) -> Iterator[Engine]:
     """Give an engine, and close what was opened for it.
 
     Parameters
@@ -38,6 +51,8 @@ def make_engine(settings: Settings, *, say: Say, out: Path | None = None) -> Ite
         Called with lines for the user: where the dashboard is.
     out : Path, optional
         The folder that the workers of a cluster must see.
+    preload : sequence of str
+        Modules that own processes import while they start, beside what this one does before the first job.
 
     Raises
     ------
@@ -51,10 +66,12 @@ def make_engine(settings: Settings, *, say: Say, out: Path | None = None) -> Ite
         with ExitStack() as opened:
             yield _Later(settings.cluster, opened, say, out)
     elif settings.workers and settings.workers > 1:
-        with _quiet(), _processes(settings.workers, say) as client:
-            yield Cluster(client)
+        with _quiet(), _processes(settings.workers, say, preload) as client:
+            yield Cluster(client, starting=settings.workers)
     else:
-        yield Threads(settings.threads or settings.workers or os.cpu_count() or 1)
+        width = settings.threads or settings.workers or os.cpu_count() or 1
+        with _one_core() if width == 1 else nullcontext():
+            yield Threads(width)
 
 
 @contextmanager
@@ -121,7 +138,7 @@ def _existing(address: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _processes(workers: int, say: Say) -> Iterator[Any]:
+def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
     from distributed.utils import LoopRunner
@@ -140,17 +157,21 @@ def _processes(workers: int, say: Say) -> Iterator[Any]:
             opened.callback(_close, runner.stop)
             opened.callback(_end_children, before)
             cluster = LocalCluster(
-                n_workers=workers,
+                # they are started below, and not waited for
+                n_workers=0,
                 threads_per_worker=1,
                 memory_limit=None,
                 # without bokeh a scheduler still serves its state somewhere
                 dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
                 loop=runner.loop,
+                env=_ONE_THREAD,
+                preload=list(preload),
             )
             opened.callback(_close, cluster.close)
             client = Client(cluster, set_as_default=False)
             opened.callback(_close, client.close)
+            cluster.scale(workers)
         say(_dashboard(client.dashboard_link if _has_bokeh() else None))
         yield client
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 J = TypeVar("J")
 R = TypeVar("R")
 
-# jobs that a thread of a cluster has at hand: the one that it does, and the next
+# tasks that a thread of a cluster has at hand: the one that it does, and the next
 _AT_HAND = 2
+# jobs of a task: as many as take some half a second, since each task costs the leading process some 15 ms of messages;
+# a task gives back what it has not begun by then, so that none is long
+_TASK_SECONDS = 0.5
+_MOST_TOGETHER = 32
 # seconds after which the size of a cluster is asked for again
 _LOOK_AGAIN = 5.0
+# seconds within which own processes are there
+_STARTED = 120.0
 # seconds within which a client notices that its scheduler is gone
 _NOTICED = 20.0
 
@@ -90,7 +97,7 @@ class Threads:
 
 
 class Cluster:
-    """Jobs on the workers of a Dask cluster; no more of them at a time than its threads have at hand.
+    """Jobs on the workers of a Dask cluster, short ones several in a task; no more tasks than its threads have at hand.
 
     Parameters
     ----------
@@ -98,12 +105,15 @@ class Cluster:
         A client of it.
     need : Need, optional
         What a worker must have, looked at on each before its first job.
+    starting : int, optional
+        Workers of one thread that are just being started; the first job waits for all of them.
     """
 
-    def __init__(self, client: Any, need: Need | None = None) -> None:
+    def __init__(self, client: Any, need: Need | None = None, *, starting: int | None = None) -> None:
         self.client = client
         self.need = need
-        self.width = max(1, sum(client.nthreads().values()))
+        self.starting = starting
+        self.width = starting or max(1, sum(client.nthreads().values()))
         self.threads = min(self.width, os.cpu_count() or 1)
         # a client whose scheduler is gone does not know any more where it was
         self.address = str(getattr(client.scheduler, "address", "") or "The cluster")
@@ -112,32 +122,43 @@ class Cluster:
         from distributed import as_completed
         from distributed.comm import CommClosedError
 
+        self._wait_for_workers()
         queue = iter(jobs)
-        running: dict[str, J] = {}
+        # what tasks gave back goes before what is new
+        again: deque[J] = deque()
+        running: dict[str, list[J]] = {}
         pool = as_completed(loop=self.client.loop)
         looked = time.monotonic()
+        together = 1
 
-        def submit(count: int) -> None:
-            for job in islice(queue, count):
-                # a job whose worker is lost goes to another by itself
-                future = self.client.submit(_answer, function, _Sealed(job), self.need, pure=False)
-                running[future.key] = job
+        def submit() -> None:
+            while len(running) < _AT_HAND * self.width:
+                bundle = [again.popleft() for _ in range(min(len(again), together))]
+                bundle += islice(queue, together - len(bundle))
+                if not bundle:
+                    return
+                # a task whose worker is lost goes to another by itself
+                future = self.client.submit(_answer, function, _Sealed(bundle), self.need, pure=False)
+                running[future.key] = bundle
                 pool.add(future)
 
         try:
-            submit(_AT_HAND * self.width)
+            submit()
             for future in pool:
                 signals.look()
-                result = self._result(future)
-                job = running.pop(future.key)
+                answer = self._result(future)
+                bundle = running.pop(future.key)
                 future.release()
-                if isinstance(result, _Fault):
-                    raise result.error
+                again.extend(bundle[answer.begun :])
+                together = _fitting(answer, together)
                 if time.monotonic() - looked > _LOOK_AGAIN:
                     # workers come and go
                     self.width, looked = max(1, sum(self.client.nthreads().values())), time.monotonic()
-                submit(max(0, _AT_HAND * self.width - len(running)))
-                yield job, result
+                if answer.fault is None:
+                    submit()
+                yield from zip(bundle, answer.results, strict=False)
+                if answer.fault is not None:
+                    raise answer.fault
         except (CancelledError, OSError) as error:
             # a connection breaks a little before the client knows that the scheduler is gone
             if self._is_lost(_NOTICED):
@@ -152,6 +173,19 @@ class Cluster:
             if running and not self._is_lost():
                 with signals.held():
                     self._leave(set(running), pool)
+
+    def _wait_for_workers(self) -> None:
+        if self.starting is None:
+            return
+        try:
+            self.client.wait_for_workers(self.starting, timeout=_STARTED)
+        except TimeoutError:
+            there = len(self.client.nthreads())
+            raise StoreError(
+                f"--workers {self.starting}: {there} of them started within {_STARTED:.0f} seconds.",
+                "Take fewer workers, or none (threads), or look at what else this machine does.",
+            ) from None
+        self.starting = None
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker
@@ -191,31 +225,50 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class _Fault:
-    """An expected error on its way home: a worker that raised it would log a traceback."""
+class _Answer:
+    """What a task did: the results of the jobs that it ended, and the fault of the one after them.
 
-    error: NepcubeError
+    An expected error comes as a value: a worker that raised it would log a traceback.
+    """
+
+    results: Sequence[Any]
+    seconds: float
+    fault: NepcubeError | None = None
+
+    @property
+    def begun(self) -> int:
+        return len(self.results) + (self.fault is not None)
 
 
-def _answer(function: Callable[[Any], R], job: Any, need: Need | None) -> R | _Fault:
+def _answer(function: Callable[[Any], R], jobs: _Sealed, need: Need | None) -> _Answer:
+    start = time.monotonic()
+    results: list[R] = []
     try:
         if need is not None:
             need.require()
-        return _call(function, job)
+        for job in jobs.content:
+            results.append(_call(function, job))
+            if time.monotonic() - start > _TASK_SECONDS:
+                break
     except NepcubeError as error:
-        return _Fault(error)
+        return _Answer(results, time.monotonic() - start, error)
+    return _Answer(results, time.monotonic() - start)
+
+
+def _fitting(answer: _Answer, together: int) -> int:
+    # doubled at most, since the first jobs may be short ones
+    each = answer.seconds / max(1, len(answer.results))
+    return max(1, min(2 * together, _MOST_TOGETHER, int(_TASK_SECONDS / max(each, 1e-9))))
 
 
 class _Sealed:
-    """Keeps the client from looking for dask collections inside a job."""
+    """Keeps the client from looking for dask collections inside jobs."""
 
-    def __init__(self, job: Any) -> None:
-        self.job = job
+    def __init__(self, content: Any) -> None:
+        self.content = content
 
 
 def _call(function: Callable[[Any], R], job: Any) -> R:
-    if isinstance(job, _Sealed):
-        job = job.job
     try:
         return function(job)
     except NepcubeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -43,8 +44,9 @@ def lazy_pieces(pieces: Pieces) -> Any:
 
 def window_pieces(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Pieces:
     """Give what a window of the target needs of a variable, not yet read: one piece, or two halves of the window."""
-    ydim, xdim = spatial_dims(var)
-    return _parts(var.transpose(..., ydim, xdim), source, grid, window, how)
+    if var.dims[-2:] != (order := spatial_dims(var)):
+        var = var.transpose(..., *order)
+    return _parts(var, source, grid, window, how)
 
 
 def sample_pieces(pieces: Pieces, read: Iterator[NDArray[Any]]) -> NDArray[Any]:
@@ -163,7 +165,7 @@ class Method:
 
 def _parts(var: xr.DataArray, source: Lattice, grid: GeoBox, window: Window, how: Method) -> Pieces:
     # the parts of a large window are made one by one: no cell knows which part it is in
-    rows, columns = _reach(source, grid, window, how)
+    rows, columns = _reach(source, grid, window, how.method, how.engine)
     many = len(rows) * len(columns) > (_CENTRES if how.method == "average" else _SOURCE_CELLS)
     if how.coded and how.method == "average":
         many |= window.shape[0] * window.shape[1] > _CODED_CELLS
@@ -182,14 +184,16 @@ def _halves(w: Window, tall: bool) -> tuple[Window, Window]:
     return Window(w.y0, w.y1, w.x0, middle), Window(w.y0, w.y1, middle, w.x1)
 
 
-def _reach(source: Lattice, grid: GeoBox, window: Window, how: Method) -> tuple[range, range]:
-    if how.engine == "xesmf":
+# a window is asked for each year anew
+@lru_cache(maxsize=2**14)
+def _reach(source: Lattice, grid: GeoBox, window: Window, method: str, engine: str) -> tuple[range, range]:
+    if engine == "xesmf":
         from nepcube.harmonise.tiles import source_extent
 
-        found = source_extent(source, grid, window, how.method)
+        found = source_extent(source, grid, window, method)
         return (range(found[0].start, found[0].stop), range(found[1].start, found[1].stop)) if found else (_NONE, _NONE)
     rows, columns = reach(source, grid, window, margin=2)
-    if how.method != "average":
+    if method != "average":
         cut = within(source, rows, columns)
         rows, columns = (range(s.start, s.stop) for s in cut) if cut else (_NONE, _NONE)
     return rows, columns

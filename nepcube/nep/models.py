@@ -63,6 +63,40 @@ class RespirationModel(Protocol):
         ...
 
 
+@runtime_checkable
+class SensitiveModel(RespirationModel, Protocol):
+    """A model that also knows what an error of its coefficients does to respiration.
+
+    What it gives is relative: a coefficient times the derivative by it, so that a relative error of 0.1 is an error of
+    a tenth of it.
+
+    Attributes
+    ----------
+    coefficients : mapping of str to float
+        Each coefficient that can be in error, with its value.
+    """
+
+    coefficients: Mapping[str, float]
+
+    def rate_sensitivity(
+        self,
+        coefficient: str,
+        basis: str,
+        temperature: NDArray[np.float64],
+        precipitation: NDArray[np.float64],
+        days: NDArray[np.float64],
+        **fields: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Give the coefficient times the derivative of `rate` by it; NaN where `rate` is."""
+        ...
+
+    def annual_sensitivity(
+        self, coefficient: str, total: NDArray[np.float64], rates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Give that of the year's respiration, from the year's sum of rates and the sum of `rate_sensitivity`."""
+        ...
+
+
 class Pei2009:
     """Pei et al. 2009, an alpine steppe of the Qinghai-Tibet Plateau."""
 
@@ -77,10 +111,17 @@ class Pei2009:
         "Pei, Z. et al. 2009, as used by Zhang, Z. et al. 2023. Remote Sensing for Natural Resources 35(1), 231-242. "
         "doi:10.6046/zrzyyg.2022042"
     )
-    # the daily emission rate in carbon: 0.22 g CO2-like units times the carbon share 0.465
-    _RATE = 0.22
-    _CARBON = 0.465
     _MONTH = 30.0
+
+    def __init__(
+        self, *, scale: float = 0.22, temperature: float = 0.0913, precipitation: float = 0.3145, share: float = 0.465
+    ) -> None:
+        self.coefficients: Mapping[str, float] = {
+            "scale": scale,
+            "temperature": temperature,
+            "precipitation": precipitation,
+            "share": share,
+        }
 
     def rate(
         self,
@@ -91,17 +132,46 @@ class Pei2009:
     ) -> NDArray[np.float64]:
         from nepcube.nep import _kernels
 
-        factor = self._RATE * self._CARBON * (1.0 if basis == "daily" else self._MONTH)
         t, p = np.broadcast_arrays(temperature, precipitation)
-        bracket: NDArray[np.float64] = _kernels.pei_bracket(np.atleast_1d(t), np.atleast_1d(p)).reshape(t.shape)
-        return bracket * factor
+        bracket: NDArray[np.float64] = _kernels.pei_bracket(
+            np.atleast_1d(t), np.atleast_1d(p), self.coefficients["temperature"], self.coefficients["precipitation"]
+        ).reshape(t.shape)
+        return bracket * self._factor(basis)
+
+    def rate_sensitivity(
+        self,
+        coefficient: str,
+        basis: str,
+        temperature: NDArray[np.float64],
+        precipitation: NDArray[np.float64],
+        days: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        from nepcube.nep import _kernels
+
+        if coefficient in ("scale", "share"):
+            return self.rate(basis, temperature, precipitation, days)
+        kernel = {"temperature": _kernels.pei_by_b, "precipitation": _kernels.pei_by_c}[coefficient]
+        part: NDArray[np.float64] = kernel(
+            temperature, precipitation, self.coefficients["temperature"], self.coefficients["precipitation"]
+        )
+        return part * self._factor(basis)
 
     def annual(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
         return total
 
+    def annual_sensitivity(
+        self, coefficient: str, total: NDArray[np.float64], rates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return rates
+
     def impossible(self, precipitation: NDArray[np.float64]) -> NDArray[np.bool_]:
         # the logarithm has no value
-        return np.asarray(0.3145 * precipitation + 1.0 <= 0.0)
+        return np.asarray(self.coefficients["precipitation"] * precipitation + 1.0 <= 0.0)
+
+    def _factor(self, basis: str) -> float:
+        # the daily emission rate in carbon, of a day or of a month
+        by_day = self.coefficients["scale"] * self.coefficients["share"]
+        return by_day * (1.0 if basis == "daily" else self._MONTH)
 
 
 class Gsmsr:
@@ -125,6 +195,25 @@ class Gsmsr:
         "doi:10.1111/j.1365-2486.2004.00816.x"
     )
 
+    def __init__(
+        self,
+        *,
+        scale: float = 1.55,
+        temperature: float = 0.031,
+        precipitation: float = 0.68,
+        soil_carbon: float = 2.23,
+        intercept: float = 1.22,
+        slope: float = 0.73,
+    ) -> None:
+        self.coefficients: Mapping[str, float] = {
+            "scale": scale,
+            "temperature": temperature,
+            "precipitation": precipitation,
+            "soil_carbon": soil_carbon,
+            "intercept": intercept,
+            "slope": slope,
+        }
+
     def rate(
         self,
         basis: str,
@@ -135,14 +224,61 @@ class Gsmsr:
     ) -> NDArray[np.float64]:
         from nepcube.nep import _kernels
 
-        rate: NDArray[np.float64] = _kernels.gsmsr(temperature, precipitation, soil_carbon, days)
+        of = self.coefficients
+        rate: NDArray[np.float64] = _kernels.gsmsr(
+            temperature,
+            precipitation,
+            soil_carbon,
+            days,
+            of["scale"],
+            of["temperature"],
+            of["precipitation"],
+            of["soil_carbon"],
+        )
         return rate
+
+    def rate_sensitivity(
+        self,
+        coefficient: str,
+        basis: str,
+        temperature: NDArray[np.float64],
+        precipitation: NDArray[np.float64],
+        days: NDArray[np.float64],
+        soil_carbon: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        rate = self.rate(basis, temperature, precipitation, days, soil_carbon)
+        value = self.coefficients[coefficient]
+        if coefficient == "temperature":
+            return value * temperature * rate
+        if coefficient == "precipitation":
+            return -value / (np.maximum(precipitation, 0.0) / 10.0 + value) * rate
+        if coefficient == "soil_carbon":
+            return -value / (soil_carbon + value) * rate
+        # the last two are of the year's relation alone
+        return rate if coefficient == "scale" else rate * 0.0
 
     def annual(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
         from nepcube.nep import _kernels
 
-        part: NDArray[np.float64] = _kernels.heterotrophic_part(total)
+        part: NDArray[np.float64] = _kernels.heterotrophic_part(
+            total, self.coefficients["intercept"], self.coefficients["slope"]
+        )
         return part
+
+    def annual_sensitivity(
+        self, coefficient: str, total: NDArray[np.float64], rates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        from nepcube.nep import _kernels
+
+        part = self.annual(total)
+        if coefficient == "intercept":
+            return self.coefficients["intercept"] * part
+        slope = self.coefficients["slope"]
+        if coefficient == "slope":
+            logarithm: NDArray[np.float64] = _kernels.logarithm_or_zero(total)
+            return slope * logarithm * part
+        # where nothing respires, no coefficient of the rate changes that
+        return slope * part * rates / np.where(total == 0.0, 1.0, total)
 
     def impossible(self, precipitation: NDArray[np.float64]) -> NDArray[np.bool_]:
         from nepcube.nep import _kernels

@@ -77,16 +77,41 @@ def heterotrophic_respiration(
     Bond-Lamberty, B., Wang, C., Gower, S. T. 2004. Glob. Change Biol. 10, 1756-1766.
     doi:10.1111/j.1365-2486.2004.00816.x
     """
+    chosen = respiration_model(model) if isinstance(model, str) else model
+    inputs, names = climate_of(chosen, temperature, precipitation, basis, dim, year_start, fields or {})
+
+    def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
+        return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
+
+    out = by_years(rate_of, chosen.annual, inputs, basis, dim, year_start).transpose(*temperature.dims)
+    out.name = "rh"
+    out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": chosen.name, "respiration_basis": basis}
+    return out
+
+
+def climate_of(
+    model: RespirationModel,
+    temperature: xr.DataArray,
+    precipitation: xr.DataArray,
+    basis: str,
+    dim: str,
+    year_start: int,
+    fields: Mapping[str, xr.DataArray],
+) -> tuple[tuple[xr.DataArray, ...], list[str]]:
+    """Check what a model is fed with; give climate, the days of each step and the fields, and the fields' names.
+
+    Raises
+    ------
+    SpecError
+    """
     import xarray as xr
 
-    fields = {} if fields is None else fields
-    chosen = respiration_model(model) if isinstance(model, str) else model
     if basis not in BASES:
         raise SpecError(f"{basis!r} is not a respiration basis.", f"Use one of {', '.join(BASES)}.")
-    require_basis(chosen, basis)
+    require_basis(model, basis)
     _require(temperature, {"degC"}, "temperature")
     _require(precipitation, {"mm", "mm year-1"} if basis == "annual" else {"mm"}, "precipitation")
-    _require_fields(chosen, fields)
+    _require_fields(model, fields)
     try:
         xr.align(temperature, precipitation, join="exact", copy=False)
         xr.align(temperature, *fields.values(), join="exact", copy=False)
@@ -96,42 +121,50 @@ def heterotrophic_respiration(
             "Bring them to one grid and one time axis first.",
         ) from None
     if isinstance(precipitation.data, np.ndarray) and any(
-        bool(chosen.impossible(part).any()) for part in np.atleast_1d(precipitation.data)
+        bool(model.impossible(part).any()) for part in np.atleast_1d(precipitation.data)
     ):
         raise SpecError(
-            f"precipitation: {float(precipitation.min()):.6g} mm is impossible ({chosen.name}).",
+            f"precipitation: {float(precipitation.min()):.6g} mm is impossible ({model.name}).",
             "Precipitation cannot be negative: check the nodata value and the unit of its files.",
         )
     if basis != "annual":
         _require_whole_years(temperature[dim].values, basis, dim, year_start)
-    names = list(fields)
+    return (temperature, precipitation, _days(temperature, basis, dim), *fields.values()), list(fields)
 
-    def rate_of(t: Any, p: Any, days: Any, *others: Any) -> Any:
-        return chosen.rate(basis, t, p, days, **dict(zip(names, others, strict=True)))
 
-    inputs = (temperature, precipitation, _days(temperature, basis, dim), *fields.values())
-    if basis == "annual":
+def by_years(
+    rate: Callable[..., Any],
+    annual: Callable[..., Any] | None,
+    inputs: Sequence[xr.DataArray],
+    basis: str,
+    dim: str,
+    year_start: int,
+) -> xr.DataArray:
+    """Sum a function of climate over the steps of each year, and make the year's value of the sum, float32.
+
+    Without `annual` the sum itself is given, float64; on the annual basis it must be there.
+    """
+    import xarray as xr
+
+    if basis == "annual" and annual is not None:
+        year_of = annual
         # a few steps at a time: the formula works in float64
-        out: xr.DataArray = xr.apply_ufunc(
-            lambda *arrays: _by_slices(lambda *a: chosen.annual(rate_of(*a)), arrays),
+        once: xr.DataArray = xr.apply_ufunc(
+            lambda *arrays: _by_slices(lambda *a: year_of(rate(*a)), arrays),
             *inputs,
             dask="parallelized",
             output_dtypes=[np.float32],
             join="exact",
         )
-    else:
-        rate = xr.apply_ufunc(
-            rate_of,
-            *(a.astype("float64") for a in inputs),
-            dask="parallelized",
-            output_dtypes=[np.float64],
-            join="exact",
-        )
-        out = _years(chosen, rate, dim, year_start)
-    out = out.transpose(*temperature.dims)
-    out.name = "rh"
-    out.attrs = spec.CUBE["rh"].attrs() | {"respiration_model": chosen.name, "respiration_basis": basis}
-    return out
+        return once
+    steps = xr.apply_ufunc(
+        rate,
+        *(a.astype("float64") for a in inputs),
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        join="exact",
+    )
+    return _years(annual, steps, dim, year_start)
 
 
 def require_basis(model: RespirationModel, basis: str) -> None:
@@ -180,14 +213,7 @@ def _by_slices(function: Callable[..., Any], arrays: Sequence[Any]) -> NDArray[n
     return out
 
 
-def _annual(model: RespirationModel, total: xr.DataArray) -> xr.DataArray:
-    import xarray as xr
-
-    out: xr.DataArray = xr.apply_ufunc(model.annual, total, dask="parallelized", output_dtypes=[np.float64])
-    return out.astype("float32")
-
-
-def _years(model: RespirationModel, rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
+def _years(annual: Callable[..., Any] | None, rate: xr.DataArray, dim: str, year_start: int) -> xr.DataArray:
     import xarray as xr
 
     years = years_of(rate[dim].values, year_start)
@@ -198,9 +224,17 @@ def _years(model: RespirationModel, rate: xr.DataArray, dim: str, year_start: in
         total = rate.isel({dim: int(steps[0])}, drop=True)
         for step in steps[1:]:
             total = total + rate.isel({dim: int(step)}, drop=True)
-        parts.append(_annual(model, total))
+        parts.append(total if annual is None else year_values(annual, total))
     stamps = starts_of(np.unique(years)).astype("datetime64[ns]")
     return xr.concat(parts, dim=xr.Variable(dim, stamps)).transpose(*rate.dims)
+
+
+def year_values(annual: Callable[..., Any], *sums: xr.DataArray) -> xr.DataArray:
+    """Make the values of years, float32, of sums over their steps."""
+    import xarray as xr
+
+    out: xr.DataArray = xr.apply_ufunc(annual, *sums, dask="parallelized", output_dtypes=[np.float64])
+    return out.astype("float32")
 
 
 def _require_whole_years(time: Any, basis: str, dim: str, year_start: int) -> None:

@@ -9,7 +9,7 @@ from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import report
+from nepcube.pipeline.reporting import languages, report
 from nepcube.pipeline.running import run, run_stage, write_tables
 from nepcube.pipeline.status import status
 from nepcube.pipeline.validating import validate
@@ -26,6 +26,7 @@ __all__ = [
     "check",
     "compare_runs",
     "ingest",
+    "languages",
     "let_end",
     "list_readers",
     "load_study",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ from nepcube.pipeline.context import Run, begin, commit, finish, is_done
 from nepcube.pipeline.provenance import note_regions
 from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
+from nepcube.pipeline.uncertainty import TABLES as UNCERTAINTY_TABLES
+from nepcube.pipeline.uncertainty import area_scale, errors_of, uncertainty_tables, with_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 STAGE = "aggregate"
 TABLES = (
     "series", "summary", "slope_classes", "cv_classes", "partial_classes", "significance", "npp_flags",
-    "respiration_bases", "field_significance", "regions", *CODED.values(),
+    "respiration_bases", "field_significance", "regions", *CODED.values(), *UNCERTAINTY_TABLES,
 )  # fmt: skip
 # what the attributes of a map of p-values begin with that tell what holds over the whole map
 _FIELD = "field_"
@@ -69,7 +72,8 @@ def aggregate(run: Run) -> None:
     fields = field_table(run)
     thresholds = _thresholds(fields)
     totals: Sums | None = None
-    jobs = (_job(run, w, strata, classes=classes, thresholds=thresholds) for w in blocks)
+    scale = area_scale(largest)
+    jobs = (replace(_job(run, w, strata, classes=classes, thresholds=thresholds), area_scale=scale) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         if totals is None:
@@ -154,6 +158,7 @@ def _job(
         flagged=run.flagged,
         years=len(run.years),
         alpha=run.recipe.statistics.alpha,
+        errors=errors_of(run.recipe),
         thresholds=thresholds or {},
         strata=strata,
     )
@@ -208,6 +213,10 @@ def make_tables(
         highly=HIGHLY,
         field=run.recipe.statistics.field_significance,
     )
+    errors = errors_of(run.recipe)
+    if errors is not None and sums.uncertainty:
+        tables |= uncertainty_tables(sums.uncertainty[0], errors, groups)
+        tables["summary"] = with_errors(tables["summary"], tables["uncertainty"])
     if run.polygons is not None and sums.sizes:
         overlap = "exact" if run.exact else "centre"
         tables["regions"] = region_room.size_table(sums.sizes, run.polygons, run.region_names, overlap=overlap)

@@ -20,6 +20,7 @@ from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
+from nepcube.pipeline.uncertainty import errors_of, named_maps
 from nepcube.years import span_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Plan:
     climate: dict[str, store.NativeSeries]
     samplings: dict[str, Sampling]
     year_start: int
+    errors: nep.InputErrors | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def make_plan(run: Run) -> Plan:
         climate=climate,
         samplings={q: sampling_of(run, q) for q in climate},
         year_start=recipe.sources.year_start,
+        errors=errors_of(recipe),
     )
 
 
@@ -180,10 +183,12 @@ def _layouts(run: Run, plan: Plan) -> list[store.Layout]:
     rng = np.random.default_rng(0)
     shape = (len(plan.years), 1, 1)
     values = {n: rng.uniform(1, 2, shape).astype("float32") for n in plan.names if n != "npp_flag"}
-    small = compute_statistics(
-        plan, label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"]))
-    )
-    return [store.Layout(str(n), str(v.dtype), dict(v.attrs), yearly=False) for n, v in small.data_vars.items()]
+    one = label(plan, run.grid, Window(0, 1, 0, 1), values | dict.fromkeys(("rh", "nep"), values["npp"]))
+    maps: dict[Any, xr.DataArray] = dict(compute_statistics(plan, one).data_vars)
+    if plan.errors is not None:
+        sums = nep.sensitivity_sums(one["npp"], one["nep"], dict.fromkeys(plan.errors.coefficients, one["rh"]))
+        maps |= named_maps(nep.mean_sensitivities(sums, 1), plan.errors)
+    return [store.Layout(str(n), str(v.dtype), dict(v.attrs), yearly=False) for n, v in maps.items()]
 
 
 def label(plan: Plan, grid: GeoBox, window: Window, arrays: dict[str, Any]) -> xr.Dataset:
@@ -232,7 +237,8 @@ def analyse_window(job: Job, window: Window) -> tuple[dict[Any, xr.DataArray], d
     attrs = ds["npp"].attrs
     ds = ds.assign(rh=rh, nep=balance)
     ds["npp"].attrs = attrs
-    return {n: ds[n] for n in ("rh", "nep")}, dict(compute_statistics(job.plan, ds).data_vars)
+    maps = _uncertainty(job, ds, arrays.get("npp_flag"), window)
+    return {n: ds[n] for n in ("rh", "nep")}, dict(compute_statistics(job.plan, ds).data_vars) | maps
 
 
 def _respiration(job: Job, ds: xr.Dataset, window: Window) -> xr.DataArray:
@@ -262,15 +268,55 @@ def _strips(
 
 
 def _from_intervals(job: Job, window: Window, year: int, fields: Mapping[str, xr.DataArray]) -> xr.DataArray:
-    climate: dict[str, Any] = {}
-    for quantity, series in job.plan.climate.items():
-        native = series.open(between=span_of((year, year), job.plan.year_start))
-        climate[quantity] = job.plan.samplings[quantity].block(native, job.grid, window)
     return nep.heterotrophic_respiration(
-        climate["temperature"],
-        climate["precipitation"],
+        *_climate(job, window, year),
         basis=job.plan.basis,
         model=job.plan.model,
         year_start=job.plan.year_start,
         fields=fields,
     )
+
+
+def _climate(job: Job, window: Window, year: int) -> tuple[xr.DataArray, xr.DataArray]:
+    climate: dict[str, xr.DataArray] = {}
+    for quantity, series in job.plan.climate.items():
+        native = series.open(between=span_of((year, year), job.plan.year_start))
+        climate[quantity] = job.plan.samplings[quantity].block(native, job.grid, window)
+    return climate["temperature"], climate["precipitation"]
+
+
+def _uncertainty(job: Job, ds: xr.Dataset, flags: Any, window: Window) -> dict[str, xr.DataArray]:
+    # a year of a strip at a time, so that the derivatives of all years are never held
+    import xarray as xr
+
+    plan, errors = job.plan, job.plan.errors
+    if errors is None:
+        return {}
+    rows = dims(job.grid)[0]
+    strips = []
+    for strip, fields in _strips(job.grid, read_fields(job.cube, plan.fields, window), window, STRIPS[plan.basis]):
+        part = slice(strip.y0 - window.y0, strip.y1 - window.y0)
+        total: xr.Dataset | None = None
+        for k, year in enumerate(plan.years):
+            one = ds.isel({"time": slice(k, k + 1), rows: part})
+            sensitivity: Mapping[Any, xr.DataArray] = {}
+            if errors.coefficients:
+                annual = plan.basis == "annual"
+                sensitivity = nep.respiration_sensitivity(
+                    *((one["temperature"], one["precipitation"]) if annual else _climate(job, strip, year)),
+                    basis=plan.basis,
+                    model=plan.model,
+                    coefficients=errors.coefficients,
+                    year_start=plan.year_start,
+                    fields=fields,
+                ).data_vars
+            if plan.barren_is_zero:
+                # there respiration is set to zero, whatever the coefficients
+                barren = flags[k : k + 1, part] == spec.BARREN
+                sensitivity = {n: da.copy(data=np.where(barren, 0.0, da.values)) for n, da in sensitivity.items()}
+            sums = nep.sensitivity_sums(one["npp"], one["nep"], sensitivity)
+            total = sums if total is None else total + sums
+        if total is not None:
+            strips.append(total)
+    sums = xr.concat(strips, dim=rows, join="exact")
+    return named_maps(nep.mean_sensitivities(sums, plan.min_years), errors)

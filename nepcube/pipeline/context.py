@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
     from nepcube.execute import Engine
+    from nepcube.report import Language
 
 #: what the ledger calls the metadata of stores, which no stage alone writes
 COMMITS = "commits"
@@ -55,6 +56,8 @@ class Options:
         How new stores are cut; chosen by the size of the grid when left out. A store that is there stays as it is.
     verify : bool
         Hold every chunk that is there against its checksum first.
+    languages : tuple of {"en", "zh"}
+        In which the page is written; more than one gives a switch.
     """
 
     workers: int | None = None
@@ -64,6 +67,7 @@ class Options:
     fresh: bool = False
     sides: Sides | None = None
     verify: bool = False
+    languages: tuple[Language, ...] = ("en",)
 
 
 @dataclass
@@ -82,6 +86,7 @@ class Run:
     engine: Engine
     progress: Progress = silent
     say: Callable[[str], None] = field(default=lambda _: None)
+    languages: tuple[Language, ...] = ("en",)
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -203,6 +208,7 @@ def prepare(
         engine=engine,
         progress=progress,
         say=say,
+        languages=options.languages,
     )
 
 

@@ -13,6 +13,7 @@ from nepcube.errors import RecipeError, UnitError
 from nepcube.grid import Window, dims
 from nepcube.pipeline.ingest import keep_constant
 from nepcube.pipeline.sampling import open_one
+from nepcube.pipeline.uncertainty import errors_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,11 +42,13 @@ def open_fields(recipe: recipes.Recipe, grid: GeoBox) -> dict[str, xr.DataArray]
     Raises
     ------
     NepcubeError
-        The model is not known or has no such basis, a field is missing or not wanted, or its raster cannot be used.
+        The model is not known or has no such basis, a field is missing or not wanted, its raster cannot be used, or
+        the errors of its coefficients cannot be.
     """
     wanted = recipe.respiration
     model = nep.respiration_model(wanted.model)
     nep.require_basis(model, wanted.basis)
+    errors_of(recipe)
     for name in wanted.fields:
         if name not in model.fields:
             raise RecipeError(

@@ -8,6 +8,7 @@ chunk and the years, and not on the area.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from nepcube import recipe as recipes
 from nepcube.store import KEPT, Sides
@@ -19,6 +20,8 @@ _WORKER = 50 * MIB
 _LEADER = 255 * MIB
 # what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
 _THREAD = 4 * MIB
+# pyarrow, which pandas imports where it is installed
+_ARROW = 35 * MIB
 # what a process holds once more where it is the first to compile the kernels
 _COMPILING = 80 * MIB
 # bytes a cell of a block: NPP and its flags in the source and on the grid, a driver on the grid, positions
@@ -31,6 +34,8 @@ _CENTRES = 2**20 * 64
 STRIPS = {"annual": 512, "monthly": 256, "daily": 64}
 _STEPS = {"annual": 0, "monthly": 12, "daily": 366}
 _PER_STEP = 40
+# and bytes a cell and step of a derivative of respiration
+_PER_DERIVATIVE = 24
 # maps that are on their way to others
 _PASSING = 7
 # degrees of the climate's own grid, the finest where it is not known, and bytes a cell of a field that is being made
@@ -68,13 +73,23 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     # ... or before them with rh in strips, beside a year of months or days
     strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
     respiration = layer * (series + 1) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
-    analyse = int(max(statistics, respiration)) + _THREAD
+    analyse = int(max(statistics, respiration, _propagated(recipe, layer * (series + 2), strip, cells))) + _THREAD
     if sides.shard is not None:
         # coded chunks on their way to the temporary files, and the shard that is put together of them
         coded = 2 * KEPT + 2 * 4 * sides.shard**2
         analyse += coded
         ingest += coded
     return Needs(ingest, analyse)
+
+
+def _propagated(recipe: recipes.Recipe, held: float, strip: int, cells: int) -> float:
+    # all series and the sums over years in float64, beside a year of derivatives of one strip, or several times as they
+    # become maps
+    if recipe.uncertainty is None:
+        return 0.0
+    steps = max(1, _STEPS[recipe.respiration.basis])
+    sums = cells * 8 * (4 + len(recipe.uncertainty.coefficients))
+    return held + max(sums + strip * steps * (_PER_STEP + _PER_DERIVATIVE), 5 * sums)
 
 
 def maps_of(recipe: recipes.Recipe) -> int:
@@ -87,6 +102,9 @@ def maps_of(recipe: recipes.Recipe) -> int:
         out += 5 * len(wanted.breakpoint.years) + 6 * wanted.breakpoint.search
     if wanted.attribution is not None:
         out += 4
+    if recipe.uncertainty is not None:
+        # the errors, and what they are made of
+        out += 6 + len(recipe.uncertainty.coefficients)
     if wanted.sufficient:
         # float64: n, the means and the products of NEP, NPP, drivers and years
         series = 3 + drivers
@@ -107,13 +125,15 @@ def needs_of(
     if "npp" in readers:
         kept = max(_TILED.get(r.source.reader, (0, 0))[0] for r in readers["npp"].records(recipe.period))
     native = _native_field(recipe)
+    arrow = _ARROW if find_spec("pyarrow") is not None else 0
 
     def peak(stage: str, one: int, kept: int) -> int:
-        base = _BASE[stage] + _COMPILING * first
+        base = _BASE[stage] + arrow + _COMPILING * first
         if processes is None:
             return base + max(kept + threads * one, native)
         # the climate's own fields are made by the process that leads
-        return max(_LEADER + processes * (base + _WORKER + kept + one), _LEADER + native)
+        leader = _LEADER + arrow
+        return max(leader + processes * (base + _WORKER + kept + one), leader + native)
 
     return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0))
 

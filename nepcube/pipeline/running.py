@@ -31,6 +31,8 @@ _STAGES: dict[str, Callable[[Run], Any]] = {
     "aggregate": aggregate,
     "publish": publish,
 }
+# what jobs of every stage import: workers do it while the files are looked at
+_NEEDED_BY_JOBS = (__name__, "xarray", "zarr", "dask.array", "numba")
 
 
 def run(
@@ -249,7 +251,7 @@ def _stages(
 def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path | None) -> Any:
     if client is not None:
         return on_cluster(client, say=say, out=folder)
-    return make_engine(settings, say=say, out=folder)
+    return make_engine(settings, say=say, out=folder, preload=_NEEDED_BY_JOBS)
 
 
 def _require_before(job: Run, stage: str) -> None:

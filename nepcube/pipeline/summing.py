@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from nepcube import nep as nep_room
 from nepcube import regions as region_room
 from nepcube import stats, store
 from nepcube.errors import SpecError
 from nepcube.grid import Window
 from nepcube.pipeline import stratifying
 from nepcube.pipeline.classing import Classes, areas, inside
+from nepcube.pipeline.uncertainty import UncertaintySums, map_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 HIGHLY = 0.01
 # cells of all years that are summed at once; with the fractions of their classes
 _SUMMED_CELLS, _SHARED_CELLS = 2**20, 2**17
-S = TypeVar("S", region_room.YearSums, region_room.ClassSums, "Sums")
+S = TypeVar("S", region_room.YearSums, region_room.ClassSums, UncertaintySums, "Sums")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Job:
     years: int
     alpha: float
     thresholds: Mapping[str, float]
+    errors: nep_room.InputErrors | None = None
+    area_scale: float = 1.0
     strata: tuple[region_room.Stratum, ...] = ()
 
 
@@ -77,6 +81,8 @@ class Sums:
     flags: tuple[region_room.ClassSums, ...]
     signs: dict[str, region_room.ClassSums]
     sizes: dict[str, region_room.YearSums]
+    #: of the whole run only, and if the recipe states errors
+    uncertainty: tuple[UncertaintySums, ...] = ()
     #: by stratum, of the regions divided by its classes
     strata: dict[str, Sums] = field(default_factory=dict)
 
@@ -89,6 +95,7 @@ class Sums:
             tuple(_more(a, b) for a, b in zip(self.flags, other.flags, strict=True)),
             {n: _more(s, other.signs[n]) for n, s in self.signs.items()},
             {n: _more(s, other.sizes[n]) for n, s in self.sizes.items()},
+            tuple(_more(a, b) for a, b in zip(self.uncertainty, other.uncertainty, strict=True)),
             {n: _more(s, other.strata[n]) for n, s in self.strata.items()},
         )
 
@@ -101,6 +108,7 @@ class Sums:
             tuple(s.widened(labels) for s in self.flags),
             {n: s.widened(labels) for n, s in self.signs.items()},
             {n: s.widened(labels) for n, s in self.sizes.items()},
+            tuple(s.widened(labels) for s in self.uncertainty),
             self.strata,
         )
 
@@ -154,6 +162,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
         *tests.values(),
         *job.coded,
         *(stratifying.map_of(s) for s in job.strata if not s.fractions),
+        *(() if job.errors is None else map_names(job.errors)),
     }
     maps = store.read_block(job.statistics.path, sorted(names), job.window)
     labels = maps["region"]
@@ -185,6 +194,9 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
     flags: list[list[region_room.ClassSums]] = []
     if job.flagged:
         flags = [summed(f) for f in store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]]
+    uncertainty: tuple[UncertaintySums, ...] = ()
+    if job.errors is not None:
+        uncertainty = (UncertaintySums.of(maps, job.errors, members, sizes, job.area_scale),)
     whole = summed(np.zeros(labels.shape, np.uint8))
     by_class = {n: summed(v) for n, v in coded.items()}
     signs = {n: summed(_sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n))) for n, p in tests.items()}
@@ -199,7 +211,8 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
         )
         for k in range(len(ways))
     ]
-    return replace(every[0], sizes=sums, strata=dict(zip(crossed, every[1:], strict=True))), classes | more
+    by_stratum = dict(zip(crossed, every[1:], strict=True))
+    return replace(every[0], sizes=sums, uncertainty=uncertainty, strata=by_stratum), classes | more
 
 
 def _crossed(

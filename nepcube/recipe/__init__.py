@@ -18,6 +18,7 @@ from nepcube.recipe.models import (
 )
 from nepcube.recipe.statistics import Breakpoint, Classes, ClassSpec, Correlation, Statistics
 from nepcube.recipe.strata import Categorical, Continuous
+from nepcube.recipe.uncertainty import NppErrors, Uncertainty
 
 __all__ = [
     "STAGES",
@@ -32,6 +33,7 @@ __all__ = [
     "Elevation",
     "Grid",
     "ModelSource",
+    "NppErrors",
     "Raster",
     "ReaderSource",
     "Recipe",
@@ -40,6 +42,7 @@ __all__ = [
     "Respiration",
     "Sources",
     "Statistics",
+    "Uncertainty",
     "changed_keys",
     "differences",
     "dump_recipe",

@@ -23,12 +23,18 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
     plain["respiration"].pop("keep_climate")
     # of the maps as a whole, not of a cell
     field = {"field_significance": plain["statistics"].pop("field_significance")}
+    # outputs of a time before there were errors stay what they are
+    errors = plain["uncertainty"]
+    told = None if errors is None else errors.pop("source")
     part = {key: plain[key] for key in ("archive", "grid", "sources")}
     rank = STAGES.index(stage)
     if rank >= 1:
         part |= {key: plain[key] for key in ("period", "respiration", "statistics")}
+        part |= {} if errors is None else {"uncertainty": errors}
     if rank >= 2:
         part |= {key: plain[key] for key in ("classes", "regions", "strata")} | field
+    if rank >= 3 and told:
+        part["uncertainty"] = part["uncertainty"] | {"source": told}
     return _flat(part)
 
 

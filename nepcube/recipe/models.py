@@ -20,6 +20,7 @@ from pydantic import (
 from nepcube.recipe.clusters import ClusterSection
 from nepcube.recipe.statistics import Classes, Statistics
 from nepcube.recipe.strata import StratumName, StratumSection, require_names
+from nepcube.recipe.uncertainty import Uncertainty
 from nepcube.recipe.words import Fraction, Model, Year
 
 
@@ -257,6 +258,7 @@ class Recipe(Model):
     grid: Grid
     sources: Sources
     respiration: Respiration
+    uncertainty: Uncertainty | None = None
     statistics: Statistics = Statistics()
     classes: Classes = Classes()
     regions: Regions | None = None

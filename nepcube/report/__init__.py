@@ -11,19 +11,26 @@ from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink
 from nepcube.report.classes import TABLES as CLASS_TABLES
 from nepcube.report.figures import FIGURES, draw_differences, draw_figures
 from nepcube.report.formats import FORMATS, require_formats, write_formats
-from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.inputs import ALL, Method, Note, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
-from nepcube.report.page import write_page
+from nepcube.report.page import languages_of, write_page
+from nepcube.report.saying import Told, known, say
 from nepcube.report.sheet import map_figure
-from nepcube.report.style import journal_style
+from nepcube.report.style import journal_style, number, percent
 from nepcube.report.tables import write_tables
+from nepcube.report.words import LANGUAGES, Language
 
 __all__ = [
     "ALL",
     "CLASS_TABLES",
     "FIGURES",
     "FORMATS",
+    "LANGUAGES",
+    "Language",
+    "Method",
+    "Note",
     "ReportInputs",
+    "Told",
     "chart_partial_shares",
     "chart_series",
     "chart_sink_share",
@@ -31,12 +38,17 @@ __all__ = [
     "draw_differences",
     "draw_figures",
     "journal_style",
+    "known",
+    "languages_of",
     "map_classes",
     "map_figure",
     "map_nep_mean",
     "map_partial",
     "map_regions",
+    "number",
+    "percent",
     "require_formats",
+    "say",
     "write_formats",
     "write_page",
     "write_tables",

@@ -7,16 +7,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nepcube import spec
+from nepcube.report.saying import Told
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
     import xarray as xr
 
-__all__ = ["ALL", "ReportInputs"]
+__all__ = ["ALL", "Method", "Note", "ReportInputs"]
 
 #: the name of the union of the regions in every table
 ALL = "all"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know before using the numbers, under a title of a few words."""
+
+    title: Told
+    text: Told
+
+
+@dataclass(frozen=True)
+class Method:
+    """A paragraph of the methods."""
+
+    title: Told
+    sentences: tuple[Told, ...]
 
 
 @dataclass(frozen=True)
@@ -43,14 +60,16 @@ class ReportInputs:
         The resolved recipe.
     provenance : mapping
         `inputs` (source, path, bytes, hash), `versions`, `stages` (seconds), `created`.
+    methods : list of Method
+        What the run did, in words.
     formulas : list of dict
         `name`, `formula`, `source` of every formula that the run used.
     sources : list of dict
         `quantity`, `reader`, `product`, `citation`, `units`, `resampling`.
-    notes : list of str
+    notes : list of Note or str
         What a reader must know before using the numbers.
-    generated : str or None
-        A sentence that says that the data are generated; it is printed at the top of the page and on every figure.
+    generated : Say, str or None
+        A sentence that says that the data are generated; the page says it first, and every figure that they are.
     potential : bool
         Whether NPP is modelled, so that NEP is the potential one.
     """
@@ -63,10 +82,11 @@ class ReportInputs:
     regions: gpd.GeoDataFrame | None = None
     recipe_text: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    formulas: list[dict[str, str]] = field(default_factory=list)
-    sources: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    generated: str | None = None
+    methods: list[Method] = field(default_factory=list)
+    formulas: list[dict[str, Told]] = field(default_factory=list)
+    sources: list[dict[str, Told]] = field(default_factory=list)
+    notes: list[Note | str] = field(default_factory=list)
+    generated: Told | None = None
     potential: bool = False
 
     @property

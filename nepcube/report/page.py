@@ -1,76 +1,77 @@
-"""The page of a run: one file that holds its figures, needs no network and runs no script."""
+"""The page of a run: one file that holds its figures, charts and script, and needs no network."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from nepcube.report import plots
+from nepcube.report.headline import key_figures
+from nepcube.report.inputs import ReportInputs
+from nepcube.report.reading import Table, nep_word, reading_tables, years_word
+from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, say
+from nepcube.report.words import Language
 
-from nepcube.report.inputs import ALL, ReportInputs
-from nepcube.report.reading import reading_tables, value_of, year_text
-from nepcube.report.style import FLUX, SLOPE, number, p_text
+__all__ = ["languages_of", "write_page"]
 
-__all__ = ["write_page"]
-
-#: widest picture in the page, pixels: sharp on a phone and on paper, a tenth of the bytes of the printed figure
-_WIDEST = 1600
+#: widest picture in the page, pixels; the figures of a run are as wide, so that nothing blurs when it is enlarged
+_WIDEST = 2400
 _STUDY = "Zhang et al. (2023), doi 10.6046/zrzyyg.2022042"
-
-_PARTIAL = "Partial correlation of annual {{nep}} with {}, the other drivers held. Dots: p < 0.01."
-#: what each figure shows, and the figure of a study like this that it stands for
-_CAPTIONS: dict[str, tuple[str, str]] = {
-    "map_regions": ("The study area and its regions.", "Fig. 1"),
-    "map_nep_mean": ("Mean annual {nep} of the cells that count. Cells outside the regions are white.", "Fig. 5"),
-    "map_slope_class": (
-        "Classes of the trend: the least-squares slope of annual {nep} on the year.",
-        "Fig. 6 and Tab. 2",
+#: the figure of a study like this that each one stands for
+_LIKE: dict[str, Told] = {
+    "map_regions": say("study.figure", n="1"),
+    "map_nep_mean": say("study.figure", n="5"),
+    "map_slope_class": (say("study.figure", n="6"), say("study.table", n="2")),
+    "map_cv_class": (say("study.figure", n="7"), say("study.table", n="3")),
+    "map_partial_temperature": say("study.figure", n="8 a"),
+    "map_partial_precipitation": say("study.figure", n="8 b"),
+    "map_partial_radiation": say("study.figure", n="8 c"),
+    "series": say("study.figure", n="2"),
+    "series_by_region": say("study.figure", n="4"),
+    "sink_share": say("study.figure", n="3"),
+    "partial_shares": say("study.figure", n="9"),
+}
+#: figures that the page draws itself
+_DRAWN = ("series", "series_by_region", "sink_share", "partial_shares")
+#: the sections, and the figures and tables of each in their order; what is in none comes after them
+_PLAN: dict[str, tuple[str, ...]] = {
+    "years": ("f:series", "t:series", "f:series_by_region", "t:summary", "f:sink_share"),
+    "maps": (
+        *("f:map_regions", "f:map_nep_mean", "f:map_nep_slope", "f:map_slope_class", "t:slope_classes"),
+        *("f:map_cv_class", "t:cv_classes", "f:map_trend_class", "t:trend_classes"),
     ),
-    "map_cv_class": (
-        "Classes of stability: the coefficient of variation of annual {nep}; low variation is high stability.",
-        "Fig. 7 and Tab. 3",
+    "drivers": (
+        *("f:map_partials", "f:map_partial_temperature", "f:map_partial_precipitation", "f:map_partial_radiation"),
+        *("f:partial_shares", "t:partial_classes_temperature", "t:partial_classes_precipitation"),
+        *("t:partial_classes_radiation", "f:map_nep_dominant_driver", "t:dominant_drivers"),
+        *("f:map_npp_dominant_driver", "t:dominant_drivers_npp", "f:map_npp_attribution", "t:attribution_classes"),
     ),
-    "map_trend_class": (
-        "Direction of the Theil-Sen slope of annual {nep}, by the p-value of each cell's own Mann-Kendall test.",
-        "",
-    ),
-    "map_nep_dominant_driver": (
-        "The driver whose partial correlation with annual {nep} is the largest of those that are significant.",
-        "",
-    ),
-    "map_npp_dominant_driver": (
-        "The driver whose partial correlation with annual NPP is the largest of those that are significant.",
-        "",
-    ),
-    "map_npp_attribution": (
-        "The change of annual NPP divided into that of climate's potential NPP and the rest; slopes of any size.",
-        "",
-    ),
-    "map_partial_temperature": (_PARTIAL.format("temperature"), "Fig. 8 a"),
-    "map_partial_precipitation": (_PARTIAL.format("precipitation"), "Fig. 8 b"),
-    "map_partial_radiation": (_PARTIAL.format("surface net solar radiation"), "Fig. 8 c"),
-    "series": ("Area-weighted mean {nep} by year, with its least-squares trend.", "Fig. 2"),
-    "series_by_region": (
-        "Area-weighted mean {nep} by year in each region, each with its own trend and its own scale.",
-        "Fig. 4",
-    ),
-    "sink_share": (
-        "Share of the area with data that is a sink ({nep} > 0) and a source ({nep} < 0), by year.",
-        "Fig. 3",
-    ),
-    "partial_shares": (
-        "Share of area in each class of partial correlation, for the whole and for each region; "
-        "the colours are those of the maps.",
-        "Fig. 9",
-    ),
+    "checks": ("t:field_significance", "t:npp_flags"),
 }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A map or a chart of the page, with what stands below it."""
+
+    key: str
+    caption: Told
+    file: str
+    like: Told
+    data: str = ""
+    width: int = 0
+    height: int = 0
+
+
 def _embedded(path: Path) -> tuple[str, int, int]:
-    # a picture for the screen: smaller, and with a palette of its own 256 colours
+    # a palette of its own 256 colours: a third of the bytes, and no difference to the eye
     from PIL import Image
 
     with Image.open(path) as file:
@@ -83,73 +84,18 @@ def _embedded(path: Path) -> tuple[str, int, int]:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), picture.width, picture.height
 
 
-def _figures(inputs: ReportInputs, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    out = []
-    for path in paths:
-        stem = Path(path).stem
-        text, like = _CAPTIONS.get(stem, (stem.replace("_", " "), ""))
-        data, width, height = _embedded(Path(path))
-        caption = text.format(nep=inputs.nep)
-        out.append(
-            {
-                "id": stem,
-                "file": f"figures/{Path(path).name}",
-                "data": data,
-                "width": width,
-                "height": height,
-                "caption": caption,
-                "like": like,
-            }
-        )
-    return out
-
-
-def _key_figures(inputs: ReportInputs) -> list[dict[str, str]]:
-    out: list[dict[str, str]] = []
-
-    def add(label: str, value: str, unit: str, more: str = "") -> None:
-        out.append({"label": label, "value": value, "unit": unit, "more": more})
-
-    name = f"{inputs.nep[:1].upper()}{inputs.nep[1:]}"
-    summary, series = inputs.rows("summary", region=ALL), inputs.rows("series", region=ALL)
-    if len(summary):
-        row = summary.iloc[0]
-        add(f"Mean annual {inputs.nep}", number(value_of(row, "mean_gc_m2"), 2), FLUX, f"{inputs.years}, area-weighted")
-        slope = value_of(row, "slope_gc_m2_yr")
-        add(
-            "Trend",
-            ("+" if slope > 0 else "") + number(slope, digits=3),
-            SLOPE,
-            f"least squares, {p_text(value_of(row, 'slope_pvalue'))}",
-        )
-        add("Cumulative", number(value_of(row, "cumulative_gc_m2"), 1), "gC m⁻²", f"sum of the years {inputs.years}")
-    if len(series):
-        total = np.asarray(series["total_tgc"], "f8")
-        if np.isfinite(total).any():
-            add(
-                "Total",
-                number(float(np.nansum(total)), digits=4),
-                "TgC",
-                f"sum of the years, over {number(value_of(series.iloc[0], 'area_km2'), 0)} km² with data",
+def _pictures(inputs: ReportInputs, paths: Sequence[Path]) -> dict[str, Picture]:
+    nep = nep_word(inputs)
+    out = {}
+    for path in map(Path, paths):
+        if path.stem not in _DRAWN:
+            key = f"caption.{path.stem}"
+            caption: Told = say(key, nep=nep) if has_words(key) else path.stem.replace("_", " ")
+            out[path.stem] = Picture(
+                path.stem, caption, f"figures/{path.name}", _LIKE.get(path.stem, ""), *_embedded(path)
             )
-    if len(summary):
-        row = summary.iloc[0]
-        add("Lowest year", year_text(row["min_year"]), "", f"{number(value_of(row, 'min_gc_m2'), 2)} {FLUX}")
-        add("Highest year", year_text(row["max_year"]), "", f"{number(value_of(row, 'max_gc_m2'), 2)} {FLUX}")
-    if len(series):
-        sink = np.asarray(series["sink_share"], "f8")
-        if np.isfinite(sink).any():
-            low, high = int(np.nanargmin(sink)), int(np.nanargmax(sink))
-            years = np.asarray(series["year"])
-            add(
-                "Sink share of area",
-                f"{number(100 * sink[low], 1)}–{number(100 * sink[high], 1)}",
-                "%",
-                f"lowest in {years[low]}, highest in {years[high]}",
-            )
-    if len(summary) and not out:
-        add(name, "–", FLUX)
-    return out
+    captions = {key: say(f"caption.{key}", nep=nep, unit=say("unit.flux")) for key in _DRAWN}
+    return out | {k: Picture(k, caption, f"figures/{k}.png", _LIKE[k]) for k, caption in captions.items()}
 
 
 def size(count: float) -> str:
@@ -172,7 +118,10 @@ def _inputs(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
         groups.setdefault(source, []).append(
             {"path": str(entry.get("path", "")), "bytes": size(count), "hash": str(entry.get("hash") or "")}
         )
-    return [{"source": s, "count": len(files), "bytes": size(total[s]), "files": files} for s, files in groups.items()]
+    return [
+        {"name": s, "title": say("provenance.group", source=s, count=len(found), size=size(total[s])), "files": found}
+        for s, found in groups.items()
+    ]
 
 
 def seconds(value: float) -> str:
@@ -185,15 +134,94 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def write_page(inputs: ReportInputs, figures: Sequence[Path], path: Path) -> Path:
+@dataclass(frozen=True)
+class Charts:
+    """The charts that the page draws itself."""
+
+    series: plots.Plot | None
+    regions: list[plots.Plot]
+    sinks: list[plots.Plot]
+    partials: list[plots.Stack]
+
+    def marks(self, speech: Speech) -> dict[str, list[dict[str, Any]]]:
+        """Give what the marks tell, for the script."""
+        every: list[plots.Plot | plots.Stack] = [*self.regions, *self.sinks, *self.partials]
+        if self.series is not None:
+            every.insert(0, self.series)
+        return {
+            chart.key: [
+                {"t": speech.data(m.title), "v": [[speech.data(label), value] for label, value in m.values]}
+                for m in chart.marks
+            ]
+            for chart in every
+        }
+
+    @property
+    def there(self) -> set[str]:
+        """The names of the figures that have something to show."""
+        found = {"series": self.series, "series_by_region": self.regions, "sink_share": self.sinks}
+        return {name for name, what in (found | {"partial_shares": self.partials}).items() if what}
+
+
+def _charts(inputs: ReportInputs) -> Charts:
+    has_series = bool(len(inputs.rows("series")))
+    return Charts(
+        plots.series_plot(inputs) if has_series else None,
+        plots.region_plots(inputs) if has_series else [],
+        plots.sink_plots(inputs),
+        plots.partial_stacks(inputs),
+    )
+
+
+def _sections(tables: dict[str, Table], pictures: dict[str, Picture], there: set[str]) -> dict[str, list[Any]]:
+    # figures and tables are numbered as they stand
+    shown = {k: p for k, p in pictures.items() if k not in _DRAWN or k in there}
+    planned = {item for items in _PLAN.values() for item in items}
+    plan = {section: list(items) for section, items in _PLAN.items()}
+    plan["maps"] += [f"f:{k}" for k in shown if f"f:{k}" not in planned]
+    plan["checks"] += [f"t:{k}" for k in tables if f"t:{k}" not in planned and k != "respiration_bases"]
+    out: dict[str, list[Any]] = {}
+    figure, table = 0, 1 if "respiration_bases" in tables else 0
+    for section, items in plan.items():
+        found: list[Any] = []
+        for item in items:
+            kind, _, key = item.partition(":")
+            if kind == "f" and key in shown:
+                figure += 1
+                found.append(("figure", figure, shown[key]))
+            if kind == "t" and key in tables:
+                table += 1
+                found.append(("table", table, tables[key]))
+        if found:
+            out[section] = found
+    return out
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
+
+
+def languages_of(text: str) -> tuple[str, ...]:
+    """Give the languages that a page was written in, in their order; none where it does not say so."""
+    import re
+
+    found = re.search(r'<html [^>]*data-languages="([a-z ]*)"', text[:500])
+    return tuple(found[1].split()) if found else ()
+
+
+def write_page(
+    inputs: ReportInputs, figures: Sequence[Path], path: Path, *, languages: Sequence[Language] = ("en",)
+) -> Path:
     """Write the page of a run as one file that needs no other.
 
     Parameters
     ----------
     inputs : ReportInputs
     figures : sequence of pathlib.Path
-        PNG files, as `draw_figures` gives them; they are made smaller and put into the page.
+        PNG files, as `draw_figures` gives them; the maps are put into the page, the charts are drawn anew by it.
     path : pathlib.Path
+    languages : sequence of {"en", "zh"}
+        More than one gives a page with a switch, that shows the first.
 
     Returns
     -------
@@ -201,7 +229,9 @@ def write_page(inputs: ReportInputs, figures: Sequence[Path], path: Path) -> Pat
         The one given.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
+    speech = Speech(languages)
     # every text comes from a recipe, a file name or a polygon's attribute: all of it is escaped
     environment = Environment(
         loader=PackageLoader("nepcube.report", "templates"),
@@ -210,16 +240,40 @@ def write_page(inputs: ReportInputs, figures: Sequence[Path], path: Path) -> Pat
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(
+        t=speech.html,
+        plain=speech.plain,
+        other=lambda told: data_island(speech.other(told)),
+        places=lambda value: f"{value:.2f}".rstrip("0").rstrip("."),
+    )
+    templates = files("nepcube.report") / "templates"
+    style, script = ((templates / f"report.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
+    charts = _charts(inputs)
+    tables = {table.key: table for table in reading_tables(inputs)}
+    pictures = _pictures(inputs, figures)
     provenance = inputs.provenance
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
     html = environment.get_template("report.html.j2").render(
         inputs=inputs,
-        key_figures=_key_figures(inputs),
-        figures=_figures(inputs, figures),
-        tables=reading_tables(inputs),
-        input_groups=_inputs(provenance),
+        say=say,
+        policy=Markup(policy),
+        style=Markup(style),
+        script=Markup(script),
+        island=Markup(data_island({"marks": charts.marks(speech), "words": _script_words(speech)})),
+        codes=[(one, HTML_LANGUAGE[one]) for one in speech.languages],
+        years=years_word(inputs),
+        keys=key_figures(inputs),
+        charts=charts,
+        plots=plots,
+        bases=tables.get("respiration_bases"),
+        sections=_sections(tables, pictures, charts.there),
+        groups=_inputs(provenance),
         versions=dict(provenance.get("versions") or {}),
         stages={str(k): seconds(v) for k, v in dict(provenance.get("stages") or {}).items()},
-        created=str(provenance.get("created") or ""),
+        created=_moment(str(provenance.get("created") or "")),
         study=_STUDY,
     )
     path = Path(path)
@@ -228,3 +282,18 @@ def write_page(inputs: ReportInputs, figures: Sequence[Path], path: Path) -> Pat
     partial.write_text(html, encoding="utf-8", newline="\n")
     partial.replace(path)
     return path
+
+
+def _moment(written: str) -> str:
+    # to the minute; what is no time is left as it is
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo is not None else written
+
+
+def _script_words(speech: Speech) -> dict[str, Any]:
+    keys = ("enlarge", "zoom_in", "zoom_out", "zoom_reset", "zoom_help")
+    found = {key: speech.other(say(f"figure.{key}")) for key in keys}
+    return found | {"close": speech.other(say("close"))}

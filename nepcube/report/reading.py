@@ -2,61 +2,118 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.report.classes import rows_of, scheme, shares
+from nepcube.report.classes import Classes, rows_of, scheme, shares
 from nepcube.report.inputs import ALL, ReportInputs
-from nepcube.report.style import FLUX, NO_DATA, SLOPE, identifier, number, p_text, percent
+from nepcube.report.saying import Told, known, say
+from nepcube.report.style import NO_DATA, identifier, limit, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Table", "reading_tables", "value_of", "year_text"]
+__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text"]
+
+#: regions in a table of the page; the file has all
+_MOST_ROWS = 100
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell of a table: what is written, and the colour of a swatch before it."""
 
-    text: str
+    text: Told
     color: str | None = None
     head: bool = False
-    below: str = ""
+    below: Told = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for reading, and the CSV file that has every digit."""
+    """A table for reading, and the CSV file that has every digit.
 
-    caption: str
+    `pinned` is the number of first rows that stay on top when a reader sorts.
+    """
+
+    key: str
+    caption: Told
     source: str
     columns: list[Cell]
     rows: list[list[Cell]]
-    note: str = ""
-    folded: str = ""
+    notes: list[Told] = field(default_factory=list)
+    folded: Told = ""
+    pinned: int = 0
 
 
-def _name(inputs: ReportInputs, region: str) -> str:
-    return ("Whole region" if inputs.region_names else "Whole area") if region == ALL else region
+# --- words of names ------------------------------------------------------------------------------------------------
 
 
-def _marked(inputs: ReportInputs, region: str) -> str:
-    # with the mark that maps and panels use, since they may lack the room or the font for the name
+def nep_word(inputs: ReportInputs, *, first: bool = False) -> Told:
+    """Say NEP, or potential NEP; `first` in a sentence."""
+    key = "potential_nep" if inputs.potential else "nep"
+    return say(key.capitalize() if first else key)
+
+
+def years_word(inputs: ReportInputs) -> Told:
+    """Say the period."""
+    return years_between(*inputs.period)
+
+
+def years_between(first: int, last: int) -> Told:
+    """Say the years from one to another."""
+    return str(first) if first == last else say("years", first=str(first), last=str(last))
+
+
+def p_word(p: float) -> Told:
+    """Say a p-value."""
+    p = float(p)
+    if not np.isfinite(p):
+        return say("p.undefined")
+    return say("p.below") if p < 0.001 else say("p.value", p=f"{p:.3f}")
+
+
+def region_word(inputs: ReportInputs, region: str) -> Told:
+    """Say a region: its name, or that it is the whole."""
+    if region != ALL:
+        return region
+    return say("whole_region" if inputs.region_names else "whole_area")
+
+
+def marked_region(inputs: ReportInputs, region: str) -> Told:
+    """Say a region with the mark that maps use, since they may lack the room or the font for its name."""
     names = inputs.region_names
-    return (
-        f"{identifier(names.index(region), len(names))}  {region}"
-        if region in names[: None if len(names) > 1 else 0]
-        else _name(inputs, region)
-    )
+    if len(names) > 1 and region in names:
+        return f"{identifier(names.index(region), len(names))}  {region}"
+    return region_word(inputs, region)
 
 
-def _order(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
-    there = set(present)
-    return [name for name in (ALL, *inputs.region_names) if name in there]
+def class_word(label: str) -> Told:
+    """Say a class of the vocabulary; a label that a recipe gives is itself."""
+    found = re.fullmatch(r"(significant (?:de|in)crease at) (\S+)", label)
+    if found:
+        return say("class." + found[1].replace(" ", "_"), level=found[2])
+    word = known("class", label.replace(" ", "_"))
+    return label if isinstance(word, str) else word
+
+
+def interval_word(classes: Classes, k: int, *, closed: bool = False) -> Told:
+    """Say the interval of the `k`-th class; the outer ones are open, or end at -1 and 1 where `closed`."""
+    if len(classes.breaks) != len(classes.values) - 1:
+        return ""
+    edges = (-1.0, *classes.breaks, 1.0)
+    if not closed:
+        if not classes.breaks:
+            return say("interval.all")
+        if k == 0:
+            return say("interval.below", value=limit(classes.breaks[0]))
+        if k == len(classes.values) - 1:
+            return say("interval.above", value=limit(classes.breaks[-1]))
+    return say("interval.between", low=limit(edges[k]), high=limit(edges[k + 1]))
 
 
 def value_of(row: pd.Series[Any], column: str) -> float:
@@ -69,6 +126,36 @@ def year_text(value: Any) -> str:
     return str(int(value)) if np.isfinite(float(value)) else "–"
 
 
+def largest_regions(inputs: ReportInputs, most: int) -> list[str]:
+    """Give at most so many regions, the largest, in the order of the tables."""
+    names = list(inputs.region_names)
+    if len(names) <= most:
+        return names
+    rows = inputs.rows("series")
+    area = rows.groupby("region")["region_area_km2" if "region_area_km2" in rows else "area_km2"].max().to_dict()
+    kept = set(sorted(names, key=lambda n: -float(area.get(n, 0.0)))[:most])
+    return [name for name in names if name in kept]
+
+
+def _order(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
+    there = set(present)
+    return [name for name in (ALL, *largest_regions(inputs, _MOST_ROWS)) if name in there]
+
+
+def _left_out(inputs: ReportInputs) -> list[Told]:
+    count = len(inputs.region_names)
+    return [say("table.largest", shown=_MOST_ROWS, count=count)] if count > _MOST_ROWS else []
+
+
+def _heads(*columns: Told) -> list[Cell]:
+    return [Cell(c, head=True) for c in columns]
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+_FLUX = say("unit.flux")
+
+
 def _summary(inputs: ReportInputs) -> Table | None:
     rows = inputs.rows("summary")
     if not len(rows):
@@ -76,82 +163,66 @@ def _summary(inputs: ReportInputs) -> Table | None:
     out = []
     for region in _order(inputs, list(rows["region"])):
         row = rows[rows["region"] == region].iloc[0]
-        out.append(
-            [Cell(_marked(inputs, region), head=True)]
-            + [Cell(number(value_of(row, c), 2)) for c in ("mean_gc_m2", "cumulative_gc_m2")]
-            + [
-                Cell(number(value_of(row, "slope_gc_m2_yr"), 3)),
-                Cell(p_text(value_of(row, "slope_pvalue")).removeprefix("p ").removeprefix("= ")),
-            ]
-            + [
-                Cell(f"{number(value_of(row, f'{e}_gc_m2'), 2)} ({year_text(row[f'{e}_year'])})")
-                for e in ("min", "max")
-            ]
-            + [
-                Cell(number(value_of(row, "cv"), 3)),
-                Cell(number(value_of(row, "area_km2"), 0)),
-                Cell(number(value_of(row, "region_area_km2"), 0)),
-            ]
-        )
-    columns = [
-        "Region",
-        f"Mean ({FLUX})",
-        "Cumulative (gC m⁻²)",
-        f"Slope ({SLOPE})",
-        "p",
-        "Minimum (year)",
-        "Maximum (year)",
-        "CV",
-        "Area with data (km²)",
-        "Area (km²)",
-    ]
-    return Table(
-        f"{inputs.nep[:1].upper()}{inputs.nep[1:]} by region, {inputs.years}",
-        "summary.csv",
-        [Cell(c, head=True) for c in columns],
-        out,
+        p = value_of(row, "slope_pvalue")
+        cells = [Cell(marked_region(inputs, region), head=True)]
+        cells += [Cell(number(value_of(row, c), 2)) for c in ("mean_gc_m2", "cumulative_gc_m2")]
+        cells += [Cell(number(value_of(row, "slope_gc_m2_yr"), 3)), Cell(_p_number(p))]
+        for end in ("min", "max"):
+            cells.append(Cell(f"{number(value_of(row, f'{end}_gc_m2'), 2)} ({year_text(row[f'{end}_year'])})"))
+        cells += [Cell(number(value_of(row, "cv"), 3))]
+        cells += [Cell(number(value_of(row, c), 0)) for c in ("area_km2", "region_area_km2")]
+        out.append(cells)
+    columns = _heads(
+        say("column.region"),
+        say("column.mean", unit=_FLUX),
+        say("column.cumulative", unit=say("unit.sum")),
+        say("column.slope", unit=say("unit.slope")),
+        say("column.p"),
+        say("column.minimum"),
+        say("column.maximum"),
+        say("column.cv"),
+        say("column.area_with_data"),
+        say("column.area"),
     )
+    caption = say("table.summary", nep=nep_word(inputs, first=True), years=years_word(inputs))
+    return Table("summary", caption, "summary.csv", columns, out, _left_out(inputs), pinned=1)
+
+
+def _p_number(p: float) -> str:
+    return "–" if not np.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _series(inputs: ReportInputs) -> Table | None:
     rows = inputs.rows("series", region=ALL)
     if not len(rows):
         return None
-    parts = [
-        ("year", None),
-        ("mean_gc_m2", 2),
-        ("total_tgc", 3),
-        ("area_km2", 0),
-        ("sink_share", -1),
-        ("sink_mean_gc_m2", 2),
-        ("source_mean_gc_m2", 2),
-    ]
+    parts = {
+        "mean_gc_m2": 2,
+        "total_tgc": 3,
+        "area_km2": 0,
+        "sink_share": -1,
+        "sink_mean_gc_m2": 2,
+        "source_mean_gc_m2": 2,
+    }
     out = []
     for _, row in rows.sort_values("year").iterrows():
         cells = [Cell(year_text(row["year"]), head=True)]
-        cells += [Cell(percent(value_of(row, c)) if d == -1 else number(value_of(row, c), d)) for c, d in parts[1:]]
+        cells += [Cell(percent(value_of(row, c)) if d < 0 else number(value_of(row, c), d)) for c, d in parts.items()]
         out.append(cells)
-    columns = [
-        "Year",
-        f"Mean ({FLUX})",
-        "Total (TgC)",
-        "Area with data (km²)",
-        "Sink share",
-        f"Mean of sinks ({FLUX})",
-        f"Mean of sources ({FLUX})",
-    ]
-    note = "The file has every region." if inputs.region_names else ""
-    return Table(
-        "The years of the whole region",
-        "series.csv",
-        [Cell(c, head=True) for c in columns],
-        out,
-        note,
-        "Show the years",
+    columns = _heads(
+        say("column.year"),
+        say("column.mean", unit=_FLUX),
+        say("column.total"),
+        say("column.area_with_data"),
+        say("column.sink_share"),
+        say("column.sink_mean", unit=_FLUX),
+        say("column.source_mean", unit=_FLUX),
     )
+    notes = [say("table.series_note")] if inputs.region_names else []
+    return Table("series", say("table.series"), "series.csv", columns, out, list(notes), folded=say("table.show_years"))
 
 
-def _class_table(inputs: ReportInputs, key: str, caption: str, driver: str | None = None) -> Table | None:
+def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | None = None) -> Table | None:
     classes = scheme(inputs, key, driver)
     rows = rows_of(inputs, key, driver)
     if classes is None or not len(rows):
@@ -160,45 +231,62 @@ def _class_table(inputs: ReportInputs, key: str, caption: str, driver: str | Non
     out = []
     for region in _order(inputs, list(rows["region"])):
         found, without = shares(inputs, key, region, driver)
-        out.append([Cell(_name(inputs, region), head=True), *(Cell(percent(s)) for s in found), Cell(percent(without))])
+        cells = [Cell(region_word(inputs, region), head=True)]
+        out.append([*cells, *(Cell(percent(s)) for s in found), Cell(percent(without))])
+    pinned = 1
     if driver is None and len(whole):
         area = {int(c): float(a) for c, a in zip(whole["class"], whole["area_km2"], strict=True)}
         ordered = [area[c] for c in sorted(c for c in area if c not in (-1, 255))]
         if len(ordered) == len(classes.values):
-            out.insert(
-                1,
-                [
-                    Cell("Whole, km²", head=True),
-                    *(Cell(number(a, 0)) for a in ordered),
-                    Cell(number(area.get(-1, area.get(255, 0.0)), 0)),
-                ],
-            )
-    heads = [Cell("Region", head=True)]
+            without_data = number(area.get(-1, area.get(255, 0.0)), 0)
+            cells = [Cell(say("column.whole_km2"), head=True), *(Cell(number(a, 0)) for a in ordered)]
+            out.insert(1, [*cells, Cell(without_data)])
+            pinned = 2
+    heads = _heads(say("column.region"))
     for k, (label, colour) in enumerate(zip(classes.labels, classes.colors, strict=True)):
-        interval = "" if key == "partial_classes" else classes.interval(k)
-        heads.append(Cell(label, colour, True, interval))
-    heads.append(Cell("no data", NO_DATA, True))
-    return Table(caption, f"{key}.csv", heads, out)
+        if key == "partial_classes":
+            heads.append(Cell(interval_word(classes, k, closed=True), colour, True))
+        else:
+            heads.append(Cell(class_word(label), colour, True, interval_word(classes, k)))
+    heads.append(Cell(say("no_data"), NO_DATA, True))
+    folded: Told = say("table.show_shares", what=known("class", driver)) if driver is not None else ""
+    name = key if driver is None else f"{key}_{driver}"
+    return Table(name, caption, f"{key}.csv", heads, out, _left_out(inputs), folded, pinned)
+
+
+def _test_word(inputs: ReportInputs, row: pd.Series[Any]) -> Told:
+    found = re.fullmatch(r"(nep|npp)_(slope|mk|partial)(?:_(\w+))?", str(row["variable"]))
+    if found is None:
+        return str(row["test"])
+    of = nep_word(inputs) if found[1] == "nep" else say("npp")
+    if found[2] == "slope" and found[3] is None:
+        return say("test.slope", of=of)
+    if found[2] == "mk":
+        variant = (found[3] or "original").replace("_", "-")
+        return say("test.mk_variant", of=of, variant=known("variant", variant))
+    if found[2] == "partial" and found[3] is not None:
+        return say("test.partial", of=of, driver=known("class", found[3]))
+    return str(row["test"])
 
 
 def _field(inputs: ReportInputs) -> Table | None:
     rows = inputs.rows("field_significance")
     if not len(rows):
         return None
-    heads = [Cell(c, head=True) for c in ("Test", "Cells tested", "Hold", "Share", "Threshold of p")]
+    columns = ("test", "tests", "rejected", "share", "threshold")
     out = [
         [
-            Cell(str(r["test"]), head=True),
+            Cell(_test_word(inputs, r), head=True),
             Cell(number(r["tests"], 0)),
             Cell(number(r["rejected"], 0)),
             Cell(percent(r["share"])),
-            Cell(number(r["threshold"], digits=3) if r["rejected"] else "none"),
+            Cell(number(r["threshold"], digits=3) if r["rejected"] else say("none")),
         ]
         for _, r in rows.iterrows()
     ]
-    alpha = float(rows["alpha"].iloc[0])
-    caption = f"Tests that hold over the whole map at a false discovery rate of {alpha:g} (Benjamini-Hochberg)"
-    return Table(caption, "field_significance.csv", heads, out)
+    caption = say("table.field_significance", alpha=f"{float(rows['alpha'].iloc[0]):g}")
+    heads = _heads(*(say(f"column.{c}") for c in columns))
+    return Table("field_significance", caption, "field_significance.csv", heads, out)
 
 
 def _flags(inputs: ReportInputs) -> Table | None:
@@ -210,38 +298,51 @@ def _flags(inputs: ReportInputs) -> Table | None:
         part = rows[rows["flag"] == flag]
         low, high = part.loc[part["share"].idxmin()], part.loc[part["share"].idxmax()]
         out.append(
-            [Cell(str(part["label"].iloc[0]).replace("_", " "), head=True), Cell(str(int(flag)))]
+            [Cell(known("flag", str(part["label"].iloc[0])), head=True), Cell(str(int(flag)))]
             + [Cell(f"{percent(r['share'])} ({year_text(r['year'])})") for r in (low, high)]
         )
-    heads = [
-        Cell(c, head=True) for c in ("Reason", "Flag", "Smallest share of area (year)", "Largest share of area (year)")
-    ]
-    return Table("Why cells have or lack net primary productivity", "npp_flags.csv", heads, out)
+    heads = _heads(*(say(f"column.{c}") for c in ("reason", "flag", "smallest", "largest")))
+    return Table("npp_flags", say("table.npp_flags"), "npp_flags.csv", heads, out)
 
 
-_DOMINANT = "Driver of the largest partial correlation with {}: share of area"
+def _bases(inputs: ReportInputs) -> Table | None:
+    rows = inputs.rows("respiration_bases")
+    if not len(rows):
+        return None
+    out = []
+    for _, row in rows.iterrows():
+        basis = known("basis", str(row["basis"]))
+        told = say("basis.used", basis=basis) if bool(row["used"]) else basis
+        values = [Cell(number(value_of(row, c), 1)) for c in ("rh_mean_gc_m2", "nep_mean_gc_m2")]
+        out.append([Cell(told, head=True), *values])
+    nep = nep_word(inputs, first=True)
+    heads = _heads(say("column.basis"), say("column.rh", unit=_FLUX), say("column.nep", nep=nep, unit=_FLUX))
+    cells = number(float(rows["n_cells"].iloc[0]), 0)
+    caption = say("table.respiration_bases", cells=cells)
+    return Table("respiration_bases", caption, "respiration_bases.csv", heads, out)
 
 
 def reading_tables(inputs: ReportInputs) -> list[Table]:
-    """Make the tables of the page, in its order."""
+    """Make the tables of the page that the inputs allow."""
+    nep = nep_word(inputs)
+    dominant = "table.dominant_drivers"
     found = [
-        _summary(inputs),
+        _bases(inputs),
         _series(inputs),
-        _class_table(inputs, "slope_classes", f"Classes of the slope ({SLOPE}): share of area"),
-        _class_table(inputs, "cv_classes", "Classes of the coefficient of variation: share of area"),
-        _class_table(inputs, "trend_classes", "Direction and significance of the trend: share of area"),
-        _class_table(
-            inputs, "dominant_drivers", f"Driver of the largest partial correlation with {inputs.nep}: share of area"
-        ),
-        _class_table(
-            inputs, "dominant_drivers_npp", "Driver of the largest partial correlation with NPP: share of area"
-        ),
-        _class_table(inputs, "attribution_classes", "Change of NPP by cause: share of area"),
-        _field(inputs),
+        _summary(inputs),
+        _class_table(inputs, "slope_classes", say("table.slope_classes", unit=say("unit.slope"))),
+        _class_table(inputs, "cv_classes", say("table.cv_classes")),
+        _class_table(inputs, "trend_classes", say("table.trend_classes")),
         *(
-            _class_table(inputs, "partial_classes", f"Partial correlation with {d}: share of area", d)
-            for d in inputs.drivers
+            _class_table(
+                inputs, "partial_classes", say("table.partial_classes", driver=say(f"quantity.{driver}")), driver
+            )
+            for driver in inputs.drivers
         ),
+        _class_table(inputs, "dominant_drivers", say(dominant, nep=nep)),
+        _class_table(inputs, "dominant_drivers_npp", say(dominant, nep=say("npp"))),
+        _class_table(inputs, "attribution_classes", say("table.attribution_classes")),
+        _field(inputs),
         _flags(inputs),
     ]
     return [table for table in found if table is not None]

@@ -1,11 +1,15 @@
-"""What zarr does on a thread of its own: several things side by side, and letting all of it come to an end."""
+"""What zarr does on threads of its own: several things side by side, on no more threads than it may, and to an end."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
+
+_given: WeakKeyDictionary[asyncio.AbstractEventLoop, int | None] = WeakKeyDictionary()
 
 
 def let_end(patience: float = 30.0) -> None:
@@ -41,6 +45,7 @@ def at_once(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     from zarr.core.sync import sync
 
     async def gathered() -> list[Any]:
+        _heed_threads()
         return list(await asyncio.gather(*calls, return_exceptions=True))
 
     done = sync(gathered())
@@ -48,3 +53,13 @@ def at_once(calls: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
         if isinstance(one, BaseException):
             raise one
     return done
+
+
+def _heed_threads() -> None:
+    # zarr 3.1 reads its own setting `threading.max_workers` nowhere, and codes chunks on as many threads as asyncio has
+    from zarr import config
+
+    loop, most = asyncio.get_running_loop(), config.get("threading.max_workers", None)
+    if most != _given.get(loop):
+        loop.set_default_executor(ThreadPoolExecutor(most, thread_name_prefix="zarr"))
+        _given[loop] = most

@@ -119,31 +119,82 @@ def test_another_os_error_stays_what_it_is():
         list(Threads(2).map(Faulty(1, PermissionError(errno.EACCES, "no")), range(9)))
 
 
-def test_a_cluster_does_the_same():
+@pytest.fixture(scope="module")
+def cluster():
     from distributed import Client, LocalCluster
 
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        engine = Cluster(client)
-        assert engine.width == 2
-        taken = []
+        yield Cluster(client)
 
-        def jobs():
-            for n in range(40):
-                taken.append(n)
-                yield n
 
-        got = []
-        for delivered, pair in enumerate(engine.map(square, jobs()), start=1):
-            got.append(pair)
-            assert len(taken) - delivered <= 2 * engine.width
-        assert sorted(got) == [(n, n * n) for n in range(40)]
-        with pytest.raises(SpecError, match="what"):
-            list(engine.map(Faulty(3, SpecError("what", "way")), range(200)))
-        with pytest.raises(StoreError):
-            list(engine.map(Faulty(3, OSError(errno.ENOSPC, "full", "x")), range(20)))
+class Submitted:
+    """Counts the jobs of each task that a cluster is given."""
+
+    def __init__(self, engine, monkeypatch):
+        self.sizes, submit = [], engine.client.submit
+
+        def counted(function, called, sealed, *rest, **options):
+            self.sizes.append(len(sealed.content))
+            return submit(function, called, sealed, *rest, **options)
+
+        monkeypatch.setattr(engine.client, "submit", counted)
+
+
+def test_a_cluster_takes_no_more_long_jobs_than_the_window(cluster, monkeypatch):
+    monkeypatch.setattr("nepcube.execute.engine._TASK_SECONDS", 0.0)
+    assert cluster.width == 2
+    taken, got = [], []
+
+    def jobs():
+        for n in range(40):
+            taken.append(n)
+            yield n
+
+    for delivered, pair in enumerate(cluster.map(square, jobs()), start=1):
+        got.append(pair)
+        assert len(taken) - delivered <= 2 * cluster.width
+    assert sorted(got) == [(n, n * n) for n in range(40)]
+
+
+def test_short_jobs_go_to_a_cluster_together(cluster, monkeypatch):
+    told = Submitted(cluster, monkeypatch)
+    assert sorted(cluster.map(square, range(400))) == [(n, n * n) for n in range(400)]
+    assert sum(told.sizes) == 400
+    assert len(told.sizes) < 40
+    assert max(told.sizes) == 32
+
+
+def slow_at_last(n):
+    time.sleep(0.06 if n >= 60 else 0)
+    return n
+
+
+def test_a_task_gives_back_what_it_has_no_time_for(cluster, monkeypatch):
+    monkeypatch.setattr("nepcube.execute.engine._TASK_SECONDS", 0.05)
+    told = Submitted(cluster, monkeypatch)
+    assert sorted(n for n, _ in cluster.map(slow_at_last, range(80))) == list(range(80))
+    assert sum(told.sizes) > 80
+    assert told.sizes[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "error", "kind"),
+    [(3, SpecError("what", "way"), SpecError), (9, OSError(errno.ENOSPC, "full", "x"), StoreError)],
+)
+def test_a_fault_on_a_cluster_comes_out_after_what_was_done_before_it(cluster, at, error, kind):
+    done = []
+
+    def all_of_them():
+        for n, _ in cluster.map(Faulty(at, error), range(200)):
+            done.append(n)
+
+    with pytest.raises(kind):
+        all_of_them()
+    assert at not in done
+    assert len(done) < 200
 
 
 @pytest.mark.slow

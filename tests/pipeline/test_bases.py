@@ -113,6 +113,7 @@ def _gsmsr(**soil):
     return {"respiration__model": "gsmsr", "respiration__basis": "monthly", "respiration__fields": fields}
 
 
+@pytest.mark.slow
 def test_the_soil_respiration_of_yu_in_a_run(archive, tools, write_recipe, tmp_path):
     _write_soil(tmp_path / "soil.tif")
     recipe = write_recipe(**_gsmsr(path=str(tmp_path / "soil.tif")))

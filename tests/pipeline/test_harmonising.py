@@ -101,7 +101,8 @@ def test_a_hydrological_year(archive, ingested, cli, write_recipe):
     assert any("temperature" in line and "missing" in line and "2000-10" in line for line in told.out)
 
 
-@pytest.mark.parametrize("basis", [pytest.param("annual", marks=pytest.mark.slow), "monthly"])
+@pytest.mark.slow
+@pytest.mark.parametrize("basis", ["annual", "monthly"])
 def test_a_hydrological_year_through_to_the_tables(archive, write_recipe, tools, tmp_path, basis):
     starts = {f"sources__{q}__year_start": 10 for q in ("temperature", "precipitation", "radiation")}
     changes = starts | {"respiration__basis": basis, "respiration__keep_climate": basis == "monthly"}

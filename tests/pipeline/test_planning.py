@@ -13,9 +13,9 @@ from nepcube.execute import Settings, give_back_memory
 from nepcube.pipeline import Options
 from nepcube.pipeline.calibrating import STATED, calibrate, measure
 from nepcube.pipeline.estimating import estimate
-from nepcube.pipeline.needs import MIB, job_of, needs_of
+from nepcube.pipeline.needs import MIB, job_of, maps_of, needs_of
 from nepcube.pipeline.planning import make_plan, settle
-from nepcube.recipe import Recipe, load_recipe
+from nepcube.recipe import Recipe, Uncertainty, load_recipe
 from nepcube.store import Sides
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -66,6 +66,21 @@ def test_months_cost_no_more_than_statistics_and_days_do():
     found = [job_of(recipe_of(basis), 512, sides).analyse for basis in ("annual", "monthly", "daily")]
     assert found[0] <= found[1] < 1.07 * found[0]
     assert found[2] > 2 * found[0]
+
+
+def test_errors_of_nep_cost_their_maps_and_sums():
+    sides = Sides(512)
+    coefficients = {"scale": 0.1, "temperature": 0.2, "precipitation": 0.2, "share": 0.1}
+    section = {"npp": {"systematic": 0.1, "by_cell": 0.0, "by_cell_year": 0.0}, "respiration": coefficients}
+    # a whole analysis of 510 x 510 cells and 20 years was measured to take so many MiB more
+    for basis, measured in (("annual", 39), ("monthly", 45)):
+        plain = recipe_of(basis)
+        stated = plain.model_copy(update={"uncertainty": Uncertainty.model_validate(section)})
+        # four of the error, two of NPP, and one of each coefficient that is in error
+        assert maps_of(stated) - maps_of(plain) == 10
+        more = job_of(stated, 512, sides).analyse - job_of(plain, 512, sides).analyse
+        assert measured * MIB <= more < 2 * measured * MIB
+        assert job_of(stated, 512, sides).ingest == job_of(plain, 512, sides).ingest
 
 
 def test_a_budget_takes_smaller_blocks_before_fewer_threads(monkeypatch):

@@ -8,7 +8,7 @@ import xarray as xr
 
 from nepcube import spec
 from nepcube.grid import cell_area, coordinates, dims, spatial_coords, target_grid
-from nepcube.report import ReportInputs
+from nepcube.report import Note, ReportInputs, say
 
 HEADWATERS = (89.40, 31.59, 102.40, 36.29)
 NAMES = (
@@ -350,10 +350,9 @@ def make_inputs(
             )
         ],
         notes=[
-            "NEP contains a respiration that is computed from temperature and precipitation: "
-            "its correlations with them are partly built in.",
-            "NEP is not the net biome balance: fire, harvest, grazing and lateral export are not in it.",
-            "Respiration uses the annual basis; under the monthly basis the mean would be about 90 gC m⁻² yr⁻¹ lower.",
+            Note(say("note.circular.title"), say("note.circular.text")),
+            Note(say("note.balance.title"), say("note.balance.text")),
+            Note(say("note.basis.title"), say("note.basis.text", basis=say("basis.annual"))),
         ],
         generated=generated,
         **more,

@@ -550,6 +550,7 @@ def test_damage_of_metadata_is_found_and_mended(copied, finished, cli, tools, ke
     assert cli("status", copied.out, "--verify").code == 0
 
 
+@pytest.mark.slow
 def test_check_and_run_look_for_damage_where_they_are_asked_to(copied, finished, cli, tools):
     key = "cube.zarr/temperature/c/1/0/0"
     (copied.out / key).write_bytes(b"x")

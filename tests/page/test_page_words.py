@@ -1,0 +1,189 @@
+"""What the page says of a run comes from the recipe that was run."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sample_page import fake_run, run_of
+
+from nepcube import recipe as recipes
+from nepcube.errors import RecipeError
+from nepcube.pipeline import formulas, languages, methods, reporting
+from nepcube.pipeline.notes import least_correlation, notes
+from nepcube.places import place_of
+from nepcube.report.saying import text_in
+from nepcube.report.words import LANGUAGES
+
+
+def tables(without=0.1, worst=0.3, cv=0.0):
+    areas = {"all": (100.0, without), "wet": (60.0, 0.0), "dry": (40.0, worst)}
+    series = [(n, y, a * (1 - w), a) for n, (a, w) in areas.items() for y in (2001, 2002)]
+    classes = [("all", -1, 100 * without + cv), ("all", 0, 100 * (1 - without) - cv)]
+    return {
+        "series": pd.DataFrame(series, columns=["region", "year", "area_km2", "region_area_km2"]),
+        "cv_classes": pd.DataFrame(classes, columns=["region", "class", "area_km2"]),
+    }
+
+
+def recipe_of(**changes):
+    """The demonstration's recipe with other keys, by their dotted names."""
+    content = fake_run().recipe.model_dump(by_alias=True, exclude_none=True)
+    for name, value in changes.items():
+        part = content
+        *path, last = name.split("__")
+        for key in path:
+            part = part.setdefault(key, {})
+        if value is None:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    return recipes.Recipe.model_validate(content)
+
+
+def told(recipe, given=None, language="en"):
+    found = notes(run_of(recipe), given or tables())
+    return {text_in(n.title, language): text_in(n.text, language) for n in found}
+
+
+def test_what_is_always_said():
+    said = told(recipe_of())
+    assert {"NEP is not the net biome balance", "Circularity", "Basis of respiration"} <= set(said)
+    assert "on the annual basis" in said["Basis of respiration"]
+    assert "Few years" not in said
+
+
+@pytest.mark.parametrize(("last", "years"), [(2020, None), (2021, "2021 of this run"), (2024, "2021–2024 of this run")])
+def test_the_drift_of_terra_is_told_where_its_years_are_in_the_run(last, years):
+    said = told(recipe_of(period=(2001, last))).get("Drift of the late Terra record")
+    assert (said is None) if years is None else (years in said)
+
+
+def test_the_drift_is_not_told_where_viirs_goes_on():
+    later = {"reader": "vnp17a3hgf", "path": "x/*.h5", "from": 2013}
+    said = told(recipe_of(period=(2001, 2024), sources__npp__continued_by=later))
+    assert "Drift of the late Terra record" not in said
+    assert "mod17a3hgf 2001–2012, vnp17a3hgf 2013–2024" in said["Two records of NPP"]
+
+
+def test_few_years_are_told_with_what_a_correlation_must_reach():
+    from scipy.stats import t
+
+    said = told(recipe_of(period=(2001, 2012)))["Few years"]
+    r = float(said.split("|r| = ")[1].split()[0])
+    # the p-value of that r, of order 2 in 12 years, is the level
+    statistic = r * math.sqrt(8 / (1 - r * r))
+    assert 2 * t.sf(statistic, 8) == pytest.approx(0.05, abs=0.003)
+    assert "12 years" in said
+
+
+def test_the_least_correlation_is_that_of_the_printed_tables():
+    assert least_correlation(20, 2, 0.05) == pytest.approx(0.468, abs=5e-4)
+    assert least_correlation(20, 2, 0.01) == pytest.approx(0.590, abs=5e-4)
+    assert math.isnan(least_correlation(4, 2, 0.05))
+
+
+def test_no_degree_of_freedom_is_told():
+    said = told(recipe_of(period=(2001, 2004), statistics__min_years=3))["Few years"]
+    assert "no degree of freedom" in said
+
+
+def test_the_share_without_data_is_that_of_the_tables():
+    said = told(recipe_of(), tables(without=0.125, worst=0.31))["Share without data"]
+    assert said.startswith("12.5 % of the area")
+    assert "31.0 % in dry" in said
+    assert "20 of 20 years" in said
+
+
+def test_a_coefficient_without_meaning_is_told_with_its_area():
+    key = "Coefficient of variation near zero"
+    assert key not in told(recipe_of())
+    assert "on 7 km²" in told(recipe_of(), tables(cv=7.0))[key]
+
+
+def test_potential_npp_is_told_instead_of_the_record():
+    recipe = recipe_of(sources__npp={"model": "miami"})
+    said = told(recipe)
+    assert "Potential NEP" in said
+    assert "No independent check" not in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"sources__npp": {"model": "thornthwaite-memorial"}, "sources__radiation": None},
+        {
+            "statistics__breakpoint": {"years": [2010], "search": True},
+            "statistics__pettitt": True,
+            "statistics__hurst": True,
+            "statistics__residual_trend": True,
+            "statistics__attribution": "miami",
+            "statistics__cv__detrended": True,
+            "statistics__field_significance": False,
+            "statistics__mann_kendall": [
+                *("original", "pre-whitened", "trend-free-pre-whitened", "hamed-rao", "yue-wang", "3pw")
+            ],
+            "statistics__partial_correlation": {"of": ["nep", "npp"], "lag": {"precipitation": 1}, "detrend": True},
+            "classes__slope": {"method": "quantile", "k": 4},
+            "sources__temperature__year_start": 10,
+            "sources__precipitation__year_start": 10,
+            "sources__radiation__year_start": 10,
+        },
+        {"respiration__basis": "monthly", "statistics__partial_correlation": {"with": ["temperature"]}},
+        {"sources__npp__nonvegetated": "zero", "sources__npp__max_qc": 60, "sources__precipitation__min_coverage": 0.9},
+    ],
+)
+def test_every_recipe_is_told_in_every_language(language, changes):
+    run = run_of(recipe_of(**changes))
+    cube = xr.Dataset({n: ((), np.nan, {}) for n in ("npp", *run.recipe.sources.drivers)})
+    said = [text_in(t, language) for m in methods.paragraphs(run, cube) for t in (m.title, *m.sentences)]
+    said += [text_in(value, language) for record in formulas.formulas(run) for value in record.values()]
+    said += told(run.recipe, language=language).values()
+    assert len(said) > 30
+    text = " ".join(said)
+    assert "{" not in text
+    for key, word in (("statistics__pettitt", "Pettitt"), ("statistics__breakpoint", "2010"), ("sources__npp", "0.45")):
+        if key in changes:
+            assert word in text
+    if changes.get("sources__npp__max_qc"):
+        assert "60" in text
+        assert "90.0 %" in text
+
+
+def test_the_formula_is_that_of_the_basis():
+    for basis, sign in (("annual", "30 × 0.465, with"), ("monthly", "12 months"), ("daily", "over the days")):
+        found = formulas.formulas(run_of(recipe_of(respiration__basis=basis)))
+        assert sign in text_in(found[1]["formula"], "en")
+
+
+@pytest.mark.parametrize(("wanted", "again"), [(("en", "zh"), False), (("en",), True), (("zh",), True)])
+def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages, wanted, again):
+    class BegunError(Exception):
+        pass
+
+    def begin(run, stage):
+        raise BegunError
+
+    shutil.copy(pages["both"], tmp_path / "report.html")
+    monkeypatch.setattr(reporting, "is_done", lambda run, stage: True)
+    monkeypatch.setattr(reporting, "begin", begin)
+    run = SimpleNamespace(out=place_of(tmp_path), languages=wanted, progress=lambda *_: None)
+    if again:
+        with pytest.raises(BegunError):
+            reporting.report(run)
+    else:
+        assert reporting.report(run) == run.out / "report.html"
+
+
+def test_the_languages_of_the_command_line():
+    assert [languages(w) for w in ("en", "zh", "both")] == [("en",), ("zh",), ("en", "zh")]
+    with pytest.raises(RecipeError, match="fr") as told_error:
+        languages("fr")
+    assert "en, zh, both" in str(told_error.value)
