@@ -18,6 +18,7 @@ from nepcube.pipeline.formulas import formulas
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
+from nepcube.pipeline.stratifying import units_of_classes
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         notes=[*notes(run, tables), *written.get("regions", [])],
         generated=report_room.say("generated") if is_generated(recipe) else None,
         potential=run.potential,
+        strata=units_of_classes(run),
     )
 
 

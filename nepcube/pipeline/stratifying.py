@@ -178,3 +178,12 @@ def first_maps(strata: Sequence[region_room.Stratum], grid: GeoBox, window: Wind
 def maps_there(run: Run) -> list[str]:
     """Name the maps of strata that the store holds."""
     return [name for name in run.statistics.names() if MARK in run.statistics.attrs(name)]
+
+
+def units_of_classes(run: Run) -> dict[str, str]:
+    """Give the strata of a run, each with the unit of its classes, which those of codes have not."""
+    continuous = {n for n, one in run.recipe.strata.items() if isinstance(one, recipes.Continuous)}
+    return {
+        name: str(run.statistics.attrs(name)["units"]) if name in continuous and run.statistics.has(name) else ""
+        for name in run.recipe.strata
+    }

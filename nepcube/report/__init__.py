@@ -16,6 +16,7 @@ from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regi
 from nepcube.report.page import languages_of, write_page
 from nepcube.report.saying import Told, known, say
 from nepcube.report.sheet import map_figure
+from nepcube.report.strata import stratum_word
 from nepcube.report.style import journal_style, number, percent
 from nepcube.report.tables import write_tables
 from nepcube.report.words import LANGUAGES, Language
@@ -49,6 +50,7 @@ __all__ = [
     "percent",
     "require_formats",
     "say",
+    "stratum_word",
     "write_formats",
     "write_page",
     "write_tables",

@@ -136,7 +136,8 @@
           const text = shown(row.cells[column]);
           return { row, place, text, value: numberIn(text) };
         });
-        const numeric = column > 0 || rows.every((one) => !Number.isNaN(one.value));
+        const some = column > 0 ? "some" : "every";
+        const numeric = rows[some]((one) => !Number.isNaN(one.value));
         const order = numeric && column > 0 ? ["descending", "ascending"] : ["ascending", "descending"];
         const now = order[order.indexOf(head.getAttribute("aria-sort")) + 1];
         for (const one of heads) one.removeAttribute("aria-sort");
