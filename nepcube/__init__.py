@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         potential_npp,
         respiration_sensitivity,
     )
-    from nepcube.pipeline import compare_runs, run
+    from nepcube.pipeline import compare_runs, open_report, run, write_figures
     from nepcube.recipe import load_recipe
     from nepcube.regions import aggregate, label_regions
+    from nepcube.report import plot_chart, plot_map
     from nepcube.sources import open_source
     from nepcube.stats import (
         attribution,
@@ -88,11 +89,14 @@ __all__ = [
     "nep_uncertainty",
     "net_ecosystem_productivity",
     "open_cube",
+    "open_report",
     "open_source",
     "partial_correlation",
     "partial_correlations",
     "partial_from_statistics",
     "pettitt",
+    "plot_chart",
+    "plot_map",
     "potential_npp",
     "quantile_breaks",
     "regrid",
@@ -111,6 +115,7 @@ __all__ = [
     "trend_classes",
     "trend_from_statistics",
     "variation_from_statistics",
+    "write_figures",
 ]
 
 # importing nepcube is cheap: a room is opened when something of it is first used
@@ -140,11 +145,14 @@ _ROOMS = {
     "nep_uncertainty": "nep",
     "net_ecosystem_productivity": "nep",
     "open_cube": "store",
+    "open_report": "pipeline",
     "open_source": "sources",
     "partial_correlation": "stats",
     "pettitt": "stats",
     "partial_correlations": "stats",
     "partial_from_statistics": "stats",
+    "plot_chart": "report",
+    "plot_map": "report",
     "potential_npp": "nep",
     "quantile_breaks": "stats",
     "regrid": "harmonise",
@@ -163,6 +171,7 @@ _ROOMS = {
     "trend_classes": "stats",
     "trend_from_statistics": "stats",
     "variation_from_statistics": "stats",
+    "write_figures": "pipeline",
 }
 
 

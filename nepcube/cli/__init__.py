@@ -157,6 +157,11 @@ def report_command(
         str | None,
         typer.Option(metavar="FORMATS", help="Write the tables alone: md, tex, xlsx, parquet, or several (md,tex)."),
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="FORMATS", help="Draw the figures for a paper alone: pdf, svg, png, or several."),
+    ] = None,
+    inset: Annotated[bool, typer.Option("--inset", help="A globe on the map of the regions (--figures).")] = False,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -165,14 +170,34 @@ def report_command(
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
-    """Draw the figures and write report.html again, or write the tables in other formats."""
-    if tables is None:
+    """Draw the figures and write report.html again, or write tables in other formats or figures for a paper."""
+    if inset and figures is None:
+        raise RecipeError("report: --inset is of the figures for a paper.", "Add --figures pdf,png.")
+    if figures is not None:
+        _paper(recipe, out, figures, lang, inset, quiet, log)
+    if tables is None and figures is None:
         _do_stage("report", recipe, out, _options(workers, memory, scheduler, block, lang=lang), quiet, log)
+        return
+    if tables is None:
         return
     from nepcube.pipeline import write_tables
 
     with Teller(quiet=quiet, log=log) as teller:
         written = write_tables(recipe, out, [name.strip() for name in tables.split(",")], say=teller.say)
+    for path in written:
+        print(path)  # noqa: T201
+
+
+def _paper(recipe: Path, out: str, formats: str, lang: str, inset: bool, quiet: bool, log: Path | None) -> None:
+    from nepcube.pipeline import languages, write_figures
+
+    wanted = [name.strip() for name in formats.split(",")]
+    written = []
+    with Teller(quiet=quiet, log=log) as teller:
+        for one in languages(lang):
+            written += write_figures(
+                recipe, out, wanted, language=one, inset=inset, progress=teller.progress, say=teller.say
+            )
     for path in written:
         print(path)  # noqa: T201
 

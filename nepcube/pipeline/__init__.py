@@ -9,8 +9,8 @@ from nepcube.pipeline.context import Options, Progress, Run, prepare
 from nepcube.pipeline.describing import list_readers
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import languages, report
-from nepcube.pipeline.running import run, run_stage, write_tables
+from nepcube.pipeline.reporting import languages, open_report, report
+from nepcube.pipeline.running import run, run_stage, write_figures, write_tables
 from nepcube.pipeline.status import status
 from nepcube.pipeline.validating import validate
 from nepcube.store import let_end
@@ -30,6 +30,7 @@ __all__ = [
     "let_end",
     "list_readers",
     "load_study",
+    "open_report",
     "prepare",
     "publish",
     "report",
@@ -37,5 +38,6 @@ __all__ = [
     "run_stage",
     "status",
     "validate",
+    "write_figures",
     "write_tables",
 ]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nepcube import recipe as recipes
+from nepcube import regions as region_room
 from nepcube import report as report_room
 from nepcube import store
 from nepcube.errors import RecipeError, StoreError
+from nepcube.grid import geobox_of
 from nepcube.pipeline import provenance
 from nepcube.pipeline.aggregate import TABLES, is_by_stratum
 from nepcube.pipeline.context import Run, begin, finish, is_done
@@ -18,6 +24,7 @@ from nepcube.pipeline.formulas import formulas
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
+from nepcube.pipeline.outputs import open_output
 from nepcube.pipeline.stratifying import units_of_classes
 from nepcube.places import Place
 
@@ -26,8 +33,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "report"
-# cells a side of what is drawn: more than a page of 300 dpi shows
-_DRAWN = 2000
 
 
 def languages(word: str) -> tuple[report_room.Language, ...]:
@@ -55,9 +60,9 @@ def report(run: Run, *, again: bool = False) -> Place:
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
     # the page is made of the figures and is put after them
-    with run.out.local_folder() as folder:
+    with _telling(run.say), run.out.local_folder() as folder:
         with (run.out / "figures").local_folder() as drawn:
-            figures = report_room.draw_figures(given, drawn)
+            figures = report_room.draw_figures(replace(given, language=run.languages[0]), drawn)
             run.progress(STAGE, 2, 3, "page")
             report_room.write_page(given, figures, folder / page.name, languages=run.languages)
         _remove_others(run.out / "figures", figures)
@@ -104,13 +109,80 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
 
 def _maps(run: Run) -> xr.Dataset:
     ds = store.open_statistics(run.out, block=run.cube.chunk)
-    ydim, xdim = ds["nep_mean"].dims
-    stride = max(1, -(-max(ds.sizes[ydim], ds.sizes[xdim]) // _DRAWN))
     partial = [f"nep_partial_{d}" for d in run.recipe.correlates]
-    wanted = {"region", "nep_mean", *report_room.CLASS_TABLES, *partial, *(f"{n}_pvalue" for n in partial)}
-    drawn = [n for n in ds.data_vars if n in wanted]
-    thin = ds[drawn].isel({ydim: slice(stride // 2, None, stride), xdim: slice(stride // 2, None, stride)})
-    return thin.compute(scheduler="threads", num_workers=run.engine.threads)
+    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *partial}
+    wanted |= {f"{n}_pvalue" for n in wanted}
+    drawn = [n for n in ds.data_vars if n in wanted or "uncertainty" in str(n)]
+    return report_room.thinned(ds[drawn]).compute(scheduler="threads", num_workers=run.engine.threads)
+
+
+@contextmanager
+def _telling(say: Callable[[str], None]) -> Iterator[None]:
+    # what the report room warns of is told as all else is, and each thing once
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for text in dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning):
+        say(f"warning: {text}")
+
+
+def export_figures(run: Run, formats: Sequence[str], language: report_room.Language, *, inset: bool) -> list[Place]:
+    """Draw the figures of a run for a paper; give their paths."""
+    folder = run.out / "figures" / ("paper" if language == "en" else f"paper-{language}")
+    given = replace(make_inputs(run), language=language)
+    with _telling(run.say), folder.local_folder() as local:
+
+        def progress(done: int, of: int, name: str) -> None:
+            run.progress("figures", done, of, name)
+
+        made = report_room.draw_paper(given, local, formats, inset=inset, progress=progress)
+    names = {path.name for path in made}
+    for name in folder.names():
+        # a figure that the run no longer has would be taken for one of it
+        if name not in names and name.endswith(tuple(f"_{w}.{f}" for w in report_room.PAPER_WIDTHS for f in formats)):
+            (folder / name).delete()
+    return [folder / path.name for path in made]
+
+
+def open_report(out: str | os.PathLike[str], *, language: report_room.Language = "en") -> report_room.ReportInputs:
+    """Open what the figures of a finished output are drawn from, for `nepcube.plot_map` and `nepcube.plot_chart`.
+
+    Parameters
+    ----------
+    out : path-like or str
+        The output folder of a run, or its URL.
+    language : {"en", "zh"}
+        The language of the figures.
+
+    Returns
+    -------
+    nepcube.report.ReportInputs
+        Its `maps` have at most 2,000 cells a side, every n-th of a larger grid, and are loaded; `regions` are the
+        outlines of their cells.
+
+    Raises
+    ------
+    StoreError
+        It is no output of nepcube, or it is not finished.
+    """
+    found = open_output(out)
+    maps = report_room.thinned(store.open_statistics(found.place)).compute()
+    names = found.region_names
+    outlines = None
+    if names and (maps["region"] > 0).any():
+        dy, dx = maps["region"].dims
+        outlines = region_room.outline_labels(maps["region"].astype("int16").values, geobox_of(maps[[dy, dx]]), names)
+    return report_room.ReportInputs(
+        name=found.name,
+        title=str(found.attrs.get("title", found.name)),
+        period=found.period,
+        maps=maps,
+        tables=read_tables(found.place),
+        regions=outlines,
+        generated=str(found.attrs.get("comment") or "") or None,
+        potential="model" in found.recipe["sources"]["npp"],
+        language=language,
+    )
 
 
 def export_tables(run: Run, formats: Sequence[str]) -> list[Place]:

@@ -21,7 +21,7 @@ from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
-from nepcube.pipeline.reporting import export_tables, read_tables, report
+from nepcube.pipeline.reporting import export_figures, export_tables, read_tables, report
 from nepcube.pipeline.status import damage_of, take_back_damage
 from nepcube.places import LocalPlace, Place, place_of
 
@@ -124,6 +124,60 @@ def write_tables(
         holds the output.
     """
     report_room.require_formats(formats)
+    return _exported(recipe, out, say, silent, lambda job: export_tables(job, formats))
+
+
+def write_figures(
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    formats: Sequence[str] = ("pdf", "png"),
+    *,
+    language: str = "en",
+    inset: bool = False,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path | str]:
+    """Draw the figures of a recipe's output for a paper, in two column widths, and a file of their captions.
+
+    Parameters
+    ----------
+    recipe : Recipe or path-like
+        The recipe whose figures they are.
+    out : path-like or str
+        The output folder, or its URL; the tables must be made.
+    formats : sequence of {"pdf", "svg", "png"}
+        PNG has 300 dpi.
+    language : {"en", "zh"}
+    inset : bool
+        Whether the map of the regions has a globe that shows where it lies.
+    progress : callable, optional
+        Called with (stage, done, total, detail).
+    say : callable, optional
+        Called with lines for the user.
+
+    Returns
+    -------
+    list of pathlib.Path or str
+        In ``OUT/figures/paper``, or ``paper-zh``.
+
+    Raises
+    ------
+    NepcubeError
+        A format or language is not known, the run is not done for this recipe, or another run holds the output.
+    """
+    report_room.require_paper_formats(formats)
+    known = report_room.require_language(language)
+    return _exported(recipe, out, say, progress, lambda job: export_figures(job, formats, known, inset=inset))
+
+
+def _exported(
+    recipe: recipes.Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    say: Callable[[str], None],
+    progress: Progress,
+    export: Callable[[Run], list[Place]],
+) -> list[Path | str]:
+    # something made of a finished output, which must be that of the recipe
     place = place_of(out)
     read_tables(place)
     if not isinstance(recipe, recipes.Recipe):
@@ -131,9 +185,9 @@ def write_tables(
     options = settle(recipe, Options(), place)[1]
     try:
         with RunLock(place), make_engine(Settings(threads=1), say=say) as engine:
-            job = prepare(recipe, place, engine, options, say=say)
+            job = prepare(recipe, place, engine, options, progress=progress, say=say)
             _require_before(job, "report")
-            return [path.handle for path in export_tables(job, formats)]
+            return [path.handle for path in export(job)]
     except OSError as error:
         raise told(error) from None
 

@@ -14,12 +14,14 @@ from nepcube.report.formats import FORMATS, require_formats, write_formats
 from nepcube.report.inputs import ALL, Method, Note, ReportInputs
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
 from nepcube.report.page import languages_of, write_page
+from nepcube.report.paper import PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
+from nepcube.report.plot import plot_chart, plot_map, thinned
 from nepcube.report.saying import Told, known, say
 from nepcube.report.sheet import map_figure
 from nepcube.report.strata import stratum_word
 from nepcube.report.style import journal_style, number, percent
 from nepcube.report.tables import write_tables
-from nepcube.report.words import LANGUAGES, Language
+from nepcube.report.words import LANGUAGES, Language, require_language
 
 __all__ = [
     "ALL",
@@ -27,6 +29,8 @@ __all__ = [
     "FIGURES",
     "FORMATS",
     "LANGUAGES",
+    "PAPER_FORMATS",
+    "PAPER_WIDTHS",
     "Language",
     "Method",
     "Note",
@@ -38,6 +42,7 @@ __all__ = [
     "draw_agreement",
     "draw_differences",
     "draw_figures",
+    "draw_paper",
     "journal_style",
     "known",
     "languages_of",
@@ -48,9 +53,14 @@ __all__ = [
     "map_regions",
     "number",
     "percent",
+    "plot_chart",
+    "plot_map",
     "require_formats",
+    "require_language",
+    "require_paper_formats",
     "say",
     "stratum_word",
+    "thinned",
     "write_formats",
     "write_page",
     "write_tables",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nepcube.report.lettering import text_size_mm
 from nepcube.report.sheet import place, write
 from nepcube.report.style import (
     DPI,
@@ -19,7 +20,6 @@ from nepcube.report.style import (
     drawable,
     journal_style,
     new_figure,
-    text_size_mm,
 )
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.report import cartography as carto
 from nepcube.report.classes import scheme, shares
 from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.lettering import text_size_mm, wrap
 from nepcube.report.style import (
     FLUX,
     INK,
@@ -19,12 +19,12 @@ from nepcube.report.style import (
     SINK,
     SLOPE,
     SOURCE,
+    STRIPE,
     drawable,
     identifier,
     ink_on,
     number,
     p_text,
-    text_size_mm,
 )
 
 if TYPE_CHECKING:
@@ -37,14 +37,27 @@ __all__ = ["chart_partial_shares", "chart_series", "chart_sink_share", "share_co
 def shown_name(inputs: ReportInputs, region: str) -> str:
     """Give a region's name as a chart writes it."""
     if region == ALL:
-        return "whole region" if inputs.region_names else "whole area"
+        return inputs.words["whole_region" if inputs.region_names else "whole_area"]
     names = inputs.region_names
-    return drawable(region, identifier(names.index(region), len(names)) if region in names else region)
+    mark = identifier(names.index(region), len(names)) if region in names else region
+    return drawable(region, mark, inputs.language)
 
 
-def label_lines(text: str) -> int:
-    """Give the number of lines over which a region's name stands beside a bar."""
-    return max(1, math.ceil(text_size_mm(text)[0] / 44))
+def axis_name(inputs: ReportInputs) -> str:
+    """Give the label of an axis of NEP."""
+    return inputs.words["axis"].format(name=f"{inputs.nep[:1].upper()}{inputs.nep[1:]}", unit=FLUX)
+
+
+def _say_no_data(ax: Axes, inputs: ReportInputs) -> Axes:
+    look: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center", "color": QUIET}
+    ax.text(0.5, 0.5, inputs.words["no_data"], **look)
+    ax.set_yticks([])
+    return ax
+
+
+def label_lines(text: str, room: float = 44.0) -> int:
+    """Give the number of lines over which a region's name stands beside a bar, in so many millimetres."""
+    return max(1, math.ceil(text_size_mm(text)[0] / room))
 
 
 def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: bool = False) -> Axes:
@@ -68,17 +81,16 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
     rows = (
         inputs.rows("series", region=region).sort_values("year") if len(inputs.rows("series", region=region)) else None
     )
+    told = inputs.words
     first, last = inputs.period
     ax.set_xlim(first - 0.8, last + 0.8)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5 if compact else 7, integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y")
     if not compact:
-        ax.set_ylabel(f"{inputs.nep[:1].upper()}{inputs.nep[1:]} ({FLUX})")
+        ax.set_ylabel(axis_name(inputs))
     values = np.asarray(rows["mean_gc_m2"], "f8") if rows is not None else np.array([])
     if rows is None or not np.isfinite(values).any():
-        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
-        ax.set_yticks([])
-        return ax
+        return _say_no_data(ax, inputs)
     years = np.asarray(rows["year"], "f8")
     low, high = np.nanmin(values), np.nanmax(values)
     room = (high - low) or max(abs(high), 1.0)
@@ -88,7 +100,7 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
         ax.axhline(0, color=QUIET, linewidth=0.6)
     ax.plot(years, values, color=SINK, marker="o", markersize=2.4 if compact else 3.2, markeredgecolor="white",
             markeredgewidth=0.4,
-            label="annual mean", zorder=3)  # fmt: skip
+            label=told["chart.annual_mean"], zorder=3)  # fmt: skip
     summary = inputs.rows("summary", region=region)
     if len(summary):
         row = summary.iloc[0]
@@ -103,12 +115,12 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
                 color=SOURCE,
                 linewidth=1.1,
                 linestyle=(0, (5, 2)),
-                label="OLS trend",
+                label=told["chart.trend"],
                 zorder=2,
             )
             sign = "+" if slope > 0 else ""
-            unit = "" if compact else f" {SLOPE}"
-            text = f"{'' if compact else 'slope '}{sign}{number(slope, digits=3)}{unit}, {p_text(row['slope_pvalue'])}"
+            value, p = f"{sign}{number(slope, digits=3)}", p_text(row["slope_pvalue"], inputs.language)
+            text = f"{value}, {p}" if compact else told["chart.slope"].format(value=value, unit=SLOPE, p=p)
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
     return ax
@@ -146,15 +158,14 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
     """
     from matplotlib.ticker import MaxNLocator
 
+    told = inputs.words
     years, sink, source = sink_and_source(inputs, region)
     first, last = inputs.period
     ax.set_xlim(first - 0.8, last + 0.8)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y")
     if not np.isfinite(sink).any():
-        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
-        ax.set_yticks([])
-        return ax
+        return _say_no_data(ax, inputs)
     sink, source = 100 * np.nan_to_num(sink), 100 * np.nan_to_num(source)
     bars: dict[str, Any] = {"width": 0.78, "linewidth": 0}
     if only is not None:
@@ -162,16 +173,16 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
         ax.bar(years, values, color=colour, **bars)
         ax.set_ylim(0, max(float(values.max()) * 1.25, 1e-3))
         ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
-        ax.set_ylabel(f"{only} (%)")
+        ax.set_ylabel(told[f"chart.{only}_percent"])
         return ax
-    ax.bar(years, sink, color=SINK, label="sink (NEP > 0)", **bars)
-    ax.bar(years, source, bottom=sink, color=SOURCE, label="source (NEP < 0)", **bars)
+    ax.bar(years, sink, color=SINK, label=told["chart.sink"], **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"], **bars)
     rest = np.where(sink + source > 0, 100 - sink - source, 0)
     if (rest > 0.05).any():
-        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label="exactly zero", **bars)
+        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["chart.zero"], **bars)
     ax.set_ylim(0, 100)
     ax.set_yticks([0, 25, 50, 75, 100])
-    ax.set_ylabel("share of area with data (%)")
+    ax.set_ylabel(told["share_with_data_percent"])
     return ax
 
 
@@ -194,7 +205,9 @@ def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray
     return names, np.array([f for f, _ in found], "f8"), np.nan_to_num(np.array([w for _, w in found], "f8"))
 
 
-def chart_partial_shares(ax: Axes, inputs: ReportInputs, driver: str, *, names: bool = True) -> Axes:
+def chart_partial_shares(
+    ax: Axes, inputs: ReportInputs, driver: str, *, names: bool = True, room: float = 44.0, most: int | None = None
+) -> Axes:
     """Draw one stacked bar a region: the shares of its area in each class of partial correlation.
 
     Parameters
@@ -204,6 +217,10 @@ def chart_partial_shares(ax: Axes, inputs: ReportInputs, driver: str, *, names: 
     driver : str
     names : bool
         Whether to write the regions beside the bars.
+    room : float
+        Millimetres for a name beside a bar.
+    most : int, optional
+        Draw so many regions only, the first after the whole.
 
     Returns
     -------
@@ -212,26 +229,30 @@ def chart_partial_shares(ax: Axes, inputs: ReportInputs, driver: str, *, names: 
     """
     classes = scheme(inputs, "partial_classes", driver)
     regions, table, without = share_columns(inputs, driver)
-    ax.set_title(driver)
+    regions, table, without = regions[:most], table[:most], without[:most]
+    wide = ax.get_position().width * float(ax.get_figure(root=True).get_figwidth()) * 25.4  # type: ignore[union-attr]
+    ax.set_title(inputs.words[f"driver.{driver}"])
     ax.set_xlim(0, 100)
     ax.set_xticks([0, 25, 50, 75, 100])
-    ax.set_xlabel("share of area (%)")
+    ax.set_xlabel(inputs.words["share_of_area_percent"])
     ax.tick_params(axis="y", length=0)
     for side in ("left", "top", "right"):
         ax.spines[side].set_visible(False)
     if classes is None or not regions:
-        ax.text(0.5, 0.5, "no data", transform=ax.transAxes, ha="center", va="center", color=QUIET)
-        ax.set_yticks([])
-        return ax
+        return _say_no_data(ax, inputs)
     # the whole region stands first and a little apart
     places = np.array([k + (0.25 if k else 0.0) for k in range(len(regions))])
     table = np.nan_to_num(table)
     left = np.zeros(len(regions))
     columns = [*zip(classes.colors, table.T, strict=True), (NO_DATA, without)]
     for colour, part in columns:
-        ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
+        bars = ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
+        if colour == NO_DATA:
+            for bar in bars:
+                bar.set(hatch="//////", edgecolor=STRIPE, linewidth=0)
         for y, share, start in zip(places, part, left, strict=True):
-            if share >= 0.1:
+            # where the number has room
+            if share * wide >= 3.6:
                 ax.text(
                     100 * (start + share / 2),
                     y,
@@ -246,7 +267,7 @@ def chart_partial_shares(ax: Axes, inputs: ReportInputs, driver: str, *, names: 
     labels = []
     for name in regions:
         text = shown_name(inputs, name)
-        labels.append(carto.wrap(text, label_lines(text)))
+        labels.append(wrap(text, label_lines(text, room)))
     ax.set_yticks(places, labels if names else [""] * len(regions))
     if names:
         ax.get_yticklabels()[0].set_fontweight("bold")

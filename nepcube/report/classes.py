@@ -12,6 +12,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.style import even_colours, limit
+from nepcube.report.words import Language, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,16 +38,18 @@ class Classes:
     labels: tuple[str, ...]
     colors: tuple[str, ...]
     breaks: tuple[float, ...]
+    language: Language = "en"
 
     def interval(self, k: int) -> str:
         """Write the interval of the `k`-th class; the outer ones are open."""
+        told = words("figures", self.language)
         if len(self.breaks) != len(self.values) - 1:
             return ""
         if k == 0:
-            return f"< {limit(self.breaks[0])}" if self.breaks else "all values"
+            return f"< {limit(self.breaks[0])}" if self.breaks else told["all_values"]
         if k == len(self.values) - 1:
             return f"≥ {limit(self.breaks[-1])}"
-        return f"{limit(self.breaks[k - 1])} to {limit(self.breaks[k])}"
+        return told["between"].format(low=limit(self.breaks[k - 1]), high=limit(self.breaks[k]))
 
 
 def _palette(colors: tuple[str, ...], n: int) -> tuple[str, ...]:
@@ -70,13 +73,28 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in np.atleast_1d(value))
 
 
-def classes_of(variable: xr.DataArray) -> Classes:
+def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...]:
+    # ours are told in the reader's language; where a recipe names any of them, all stay as they are
+    known = words("figures", language)
+    out = []
+    for label in labels:
+        at = re.fullmatch(r"(significant (?:in|de)crease at) ([0-9.e-]+)", label)
+        key = "class." + "_".join((at[1] if at else label).split())
+        if key not in known:
+            return labels
+        out.append(known[key].format(level=at[2]) if at else known[key])
+    return tuple(out)
+
+
+def classes_of(variable: xr.DataArray, language: Language = "en") -> Classes:
     """Read the classes of a coded variable from its CF flag attributes.
 
     Parameters
     ----------
     variable : xarray.DataArray
         With `flag_values` and `flag_meanings`; `flag_colors` and `breaks` where known.
+    language : {"en", "zh"}
+        Of the labels that are nepcube's own.
     """
     attrs = variable.attrs
     values = tuple(int(v) for v in np.atleast_1d(attrs.get("flag_values", [])))
@@ -88,16 +106,18 @@ def classes_of(variable: xr.DataArray) -> Classes:
         colors = _palette(_FALLBACK.get(str(variable.name), spec.SLOPE_COLORS), len(keep))
     else:
         colors = tuple(colors[k] for k in keep)
-    return Classes(tuple(values[k] for k in keep), labels, colors, _floats(attrs.get("breaks")))
+    labels = _told(labels, language)
+    return Classes(tuple(values[k] for k in keep), labels, colors, _floats(attrs.get("breaks")), language)
 
 
-def partial_classes(variable: xr.DataArray) -> Classes:
+def partial_classes(variable: xr.DataArray, language: Language = "en") -> Classes:
     """Give the classes of a partial correlation from its inner breaks (±0.8, ±0.5, ±0.3, 0 where none are stored)."""
     breaks = _floats(variable.attrs.get("breaks")) or (-0.8, -0.5, -0.3, 0.0, 0.3, 0.5, 0.8)
     n = len(breaks) + 1
     edges = (-1.0, *breaks, 1.0)
-    labels = tuple(f"{limit(a)} to {limit(b)}" for a, b in pairwise(edges))
-    return Classes(tuple(range(n)), labels, _palette(spec.CORRELATION_COLORS, n), breaks)
+    between = words("figures", language)["between"]
+    labels = tuple(between.format(low=limit(a), high=limit(b)) for a, b in pairwise(edges))
+    return Classes(tuple(range(n)), labels, _palette(spec.CORRELATION_COLORS, n), breaks, language)
 
 
 def scheme(inputs: ReportInputs, key: str, driver: str | None = None) -> Classes | None:
@@ -107,7 +127,8 @@ def scheme(inputs: ReportInputs, key: str, driver: str | None = None) -> Classes
     if name not in inputs.maps:
         return None
     variable = inputs.maps[name]
-    return partial_classes(variable) if key == "partial_classes" else classes_of(variable)
+    read = partial_classes if key == "partial_classes" else classes_of
+    return read(variable, inputs.language)
 
 
 def rows_of(inputs: ReportInputs, key: str, driver: str | None = None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nepcube import spec
 from nepcube.report.saying import Told
+from nepcube.report.words import Language, words
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -75,6 +76,8 @@ class ReportInputs:
     strata : mapping of str to str
         The strata of the run in the order of its recipe, each with the unit of its classes, empty where it has none.
         Their tables are `series_by_<stratum>` and so on.
+    language : {"en", "zh"}
+        The language of the figures. Names of regions and labels that a recipe gives stay as they are.
     """
 
     name: str
@@ -92,17 +95,23 @@ class ReportInputs:
     generated: Told | None = None
     potential: bool = False
     strata: Mapping[str, str] = field(default_factory=dict)
+    language: Language = "en"
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of the figures in their language."""
+        return words("figures", self.language)
 
     @property
     def nep(self) -> str:
         """What the quantity is called: NEP, or potential NEP where NPP is modelled."""
-        return "potential NEP" if self.potential else "NEP"
+        return self.words["potential_nep" if self.potential else "nep"]
 
     @property
     def years(self) -> str:
         """The period as text."""
         first, last = self.period
-        return str(first) if first == last else f"{first}–{last}"
+        return self.words["year" if first == last else "years"].format(first=first, last=last)
 
     @property
     def drivers(self) -> tuple[str, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nepcube import spec
+from nepcube.errors import SpecError
+from nepcube.report.cartography import size_mm
+from nepcube.report.classes import TABLES
+from nepcube.report.continuous import paint_continuous, paint_difference, paint_mean
+from nepcube.report.fonts import font_families
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.painting import (
-    MOST_KEYED,
-    MapKey,
-    paint_classes,
-    paint_difference,
-    paint_mean,
-    paint_partial,
-    paint_regions,
-)
+from nepcube.report.layers import MOST_KEYED, MapKey
+from nepcube.report.lettering import text_size_mm
+from nepcube.report.painting import paint_classes, paint_partial, paint_regions
+from nepcube.report.style import journal_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,42 +30,80 @@ def paint(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     ax : matplotlib.axes.Axes
     inputs : ReportInputs
     name : str
-        `regions`, `nep_mean`, `slope_class`, `cv_class`, `partial_` and a driver, or `difference_` and a statistic.
+        `regions`, `nep_mean`, `slope_class`, `cv_class` or another map of classes, `partial_` and a driver,
+        `difference_` and a statistic, or any map of numbers, such as `nep_slope`.
 
     Returns
     -------
     MapKey
         What has to stand beside it.
+
+    Raises
+    ------
+    SpecError
+        There is no such map.
     """
+    driver = name.removeprefix("partial_").removeprefix("nep_partial_")
     if name == "regions":
         key = paint_regions(ax, inputs)
+    elif name != f"partial_{driver}" and name not in inputs.maps:
+        raise SpecError(f"There is no map {name!r}.", f"There are {_names(inputs)}.")
     elif name == "nep_mean":
         key = paint_mean(ax, inputs)
     elif name.startswith("difference_"):
         key = paint_difference(ax, inputs, name)
-    elif name.startswith("partial_"):
-        key = paint_partial(ax, inputs, name.removeprefix("partial_"))
-    else:
+    elif driver in spec.CLIMATE and name != driver:
+        if driver not in inputs.drivers:
+            raise SpecError(f"There is no map {name!r}.", f"There are {_names(inputs)}.")
+        key = paint_partial(ax, inputs, driver)
+    elif name in TABLES:
         key = paint_classes(ax, inputs, name)
+    else:
+        key = paint_continuous(ax, inputs, name)
     ax.set_title(key.title)
-    if len(key.regions) > MOST_KEYED:
+    if name != "regions" and len(key.regions) > MOST_KEYED:
         key.regions = []
-        key.notes.append("Regions are marked as in the map of the regions.")
+        key.notes.append(inputs.words["note.marks"])
     return key
 
 
-def _with_key(ax: Axes, key: MapKey) -> Axes:
-    # for an Axes of somebody else's figure: the key goes below it
+def _names(inputs: ReportInputs) -> str:
+    return ", ".join(["regions", *sorted(str(n) for n in inputs.maps.data_vars if str(n) != "region")])
+
+
+def with_key(ax: Axes, key: MapKey) -> Axes:
+    """Put the key of a map beside and below it, on an Axes of somebody else's figure."""
+    from matplotlib.patches import Patch
+
     figure = ax.get_figure()
     assert figure is not None
     if key.mappable is not None:
         bar = figure.colorbar(
-            key.mappable, ax=ax, orientation="horizontal", extend=key.extend, spacing="uniform", ticks=key.bar_ticks,
-            pad=0.1, fraction=0.05, aspect=40,
+            key.mappable, ax=ax, extend=key.extend, spacing="uniform", ticks=key.bar_ticks,
+            pad=0.02, fraction=0.04, shrink=0.8,
         )  # fmt: skip
         bar.set_label(key.bar_label)
-    if key.handles:
-        ax.legend(handles=key.handles, title=key.heading or None, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+        in_our_letters(bar.ax)
+    names = [Patch(facecolor="none", edgecolor="none", label=f"{mark}  {name}") for mark, name in key.regions]
+    handles = [*key.handles, *names]
+    if handles:
+        wide, high = size_mm(ax)
+        longest = max(text_size_mm(str(h.get_label()))[0] for h in handles) + 9
+        ax.legend(
+            handles=handles, title=key.heading or None, loc="upper left", bbox_to_anchor=(0.0, -8 / high),
+            alignment="left", frameon=False, ncols=max(1, min(4, int(wide // longest))),
+        )  # fmt: skip
+    return in_our_letters(ax)
+
+
+def in_our_letters(ax: Axes) -> Axes:
+    """Write an Axes that was made with other settings in the fonts of the figures."""
+    from matplotlib.text import Text
+
+    families = list(font_families())
+    ax.tick_params(labelsize=7, labelfontfamily=families)
+    for text in ax.findobj(Text):
+        text.set_fontfamily(families)
     return ax
 
 
@@ -81,7 +120,8 @@ def map_regions(ax: Axes, inputs: ReportInputs) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    return _with_key(ax, paint(ax, inputs, "regions"))
+    with journal_style():
+        return with_key(ax, paint(ax, inputs, "regions"))
 
 
 def map_nep_mean(ax: Axes, inputs: ReportInputs) -> Axes:
@@ -97,7 +137,8 @@ def map_nep_mean(ax: Axes, inputs: ReportInputs) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    return _with_key(ax, paint(ax, inputs, "nep_mean"))
+    with journal_style():
+        return with_key(ax, paint(ax, inputs, "nep_mean"))
 
 
 def map_classes(ax: Axes, inputs: ReportInputs, name: str = "slope_class") -> Axes:
@@ -114,11 +155,12 @@ def map_classes(ax: Axes, inputs: ReportInputs, name: str = "slope_class") -> Ax
     matplotlib.axes.Axes
         The one given.
     """
-    return _with_key(ax, paint(ax, inputs, name))
+    with journal_style():
+        return with_key(ax, paint(ax, inputs, name))
 
 
 def map_partial(ax: Axes, inputs: ReportInputs, driver: str) -> Axes:
-    """Draw the partial correlation of NEP with one driver, in classes, with dots where p < 0.01.
+    """Draw the partial correlation of NEP with one driver, in classes, with dots where it is significant.
 
     Parameters
     ----------
@@ -132,4 +174,5 @@ def map_partial(ax: Axes, inputs: ReportInputs, driver: str) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    return _with_key(ax, paint(ax, inputs, f"partial_{driver}"))
+    with journal_style():
+        return with_key(ax, paint(ax, inputs, f"partial_{driver}"))

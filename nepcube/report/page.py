@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -237,6 +237,8 @@ def write_page(
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    # the words of tables are turned into the page's languages below
+    inputs = replace(inputs, language="en")
     speech = Speech(languages)
     # every text comes from a recipe, a file name or a polygon's attribute: all of it is escaped
     environment = Environment(

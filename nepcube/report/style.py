@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+from nepcube.report.fonts import font_families, lacking
+from nepcube.report.words import Language, words
 
 if TYPE_CHECKING:
     from matplotlib.colors import ListedColormap
@@ -19,6 +23,9 @@ MM = 1 / 25.4
 #: widths of one and of two columns of a journal page, mm
 ONE_COLUMN = 90.0
 TWO_COLUMNS = 190.0
+#: widths that journals with narrower columns take, too, mm
+SINGLE = 88.0
+DOUBLE = 180.0
 DPI = 300
 
 FLUX = "gC m⁻² yr⁻¹"
@@ -27,55 +34,15 @@ SLOPE = "gC m⁻² yr⁻²"
 INK = "#1b1f23"
 QUIET = "#5f666d"
 RULE = "#c9cdd1"
-NO_DATA = "#cdcdcd"
+#: what has no data is striped, of these two
+NO_DATA, STRIPE = "#e6e6e6", "#9a9a9a"
 PAPER = "#ffffff"
 SINK = "#018571"
 SOURCE = "#a6611a"
 NEITHER = "#e4e4e4"
 
 #: pale fills that stay apart for any colour vision and carry dark text (after P. Tol's "light" scheme)
-REGION_FILLS = ("#77aadd", "#eedd88", "#99ddff", "#44bb99", "#ffaabb", "#bbcc33", "#ee8866", "#b9a6dd", "#aaaa00")
-
-#: CJK and other wide-coverage fonts that are used for names where the machine has them
-_FALLBACK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "SimHei",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Noto Sans",
-    "Arial Unicode MS",
-)
-
-
-@lru_cache(maxsize=1)
-def font_families() -> tuple[str, ...]:
-    """Give the font families to use: DejaVu Sans, which comes with matplotlib, then what the machine has."""
-    from matplotlib import font_manager
-
-    there = {entry.name for entry in font_manager.fontManager.ttflist}
-    # asking for a family that is not there makes matplotlib warn at each text
-    return ("DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in there))
-
-
-@lru_cache(maxsize=1)
-def _glyphs() -> frozenset[int]:
-    from matplotlib import font_manager
-
-    known: set[int] = set()
-    for family in font_families():
-        path = font_manager.findfont(font_manager.FontProperties(family=family))
-        known.update(font_manager.get_font(path).get_charmap())
-    return frozenset(known)
-
-
-def can_draw(text: str) -> bool:
-    """Tell whether the fonts of this machine have every character of a text."""
-    return all(ord(character) in _glyphs() for character in text if not character.isspace())
+REGION_FILLS = ("#77aadd", "#eedd88", "#99ddff", "#44bb99", "#ffaabb", "#bbcc33", "#ee8866", "#9577d6", "#c95a9b")
 
 
 def plain(text: str) -> str:
@@ -83,9 +50,16 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("$", r"\$")
 
 
+# matplotlib's settings are of the whole process: two threads that change and restore them would mix them up
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def journal_style() -> Iterator[None]:
-    """Draw in the look of the report, whatever the user's own matplotlib settings are."""
+    """Draw in the look of the report, whatever the user's own matplotlib settings are; one thread at a time.
+
+    The settings are given back at the end. What is drawn keeps the look, its fonts too.
+    """
     import matplotlib as mpl
 
     settings: dict[str, Any] = {
@@ -132,9 +106,13 @@ def journal_style() -> Iterator[None]:
         "axes.facecolor": PAPER,
         "savefig.facecolor": PAPER,
         "hatch.linewidth": 0.4,
+        # text stays text, for those who edit a figure; a PDF carries the outlines of its fonts
         "svg.fonttype": "none",
+        "svg.hashsalt": "nepcube",
+        "pdf.fonttype": 42,
+        "ps.fonttype": 42,
     }
-    with mpl.rc_context(cast("Any", settings)):
+    with _ONE_AT_A_TIME, mpl.rc_context(cast("Any", settings)):
         yield
 
 
@@ -148,25 +126,6 @@ def new_figure(width_mm: float, height_mm: float, dpi: float = DPI) -> Figure:
     return figure
 
 
-def text_size_mm(text: str, points: float = 7.0) -> tuple[float, float]:
-    """Give the width and height of a text in millimetres, lines one and a quarter of the size apart."""
-    lines = text.split("\n")
-    point = 25.4 / 72
-    return max(_line_width(line) for line in lines) * points * point, 1.25 * points * len(lines) * point
-
-
-@lru_cache(maxsize=4096)
-def _line_width(line: str) -> float:
-    # in units of the font's size; the control points of the outlines are near enough, and quick
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    if not line.strip():
-        return 0.0
-    outline = TextPath((0, 0), line, size=100, prop=FontProperties(family=list(font_families())))
-    return float(outline.vertices[:, 0].max()) / 100 if len(outline.vertices) else 0.0
-
-
 # --- colours -------------------------------------------------------------------------------------------------------
 
 _TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
@@ -175,7 +134,7 @@ _TO_LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, 
                     [0.0259040371, 0.7827717662, -0.8086757660]])  # fmt: skip
 
 
-def _oklab(colours: Sequence[str]) -> NDArray[np.float64]:
+def _oklab(colours: Sequence[Any]) -> NDArray[np.float64]:
     from matplotlib.colors import to_rgb
 
     rgb = np.array([to_rgb(c) for c in colours])
@@ -247,6 +206,31 @@ def difference_colours() -> ListedColormap:
     return ListedColormap(np.concatenate([below, above[1:]]), name="difference")
 
 
+#: low is dark green, high is pale: darkness alone tells the height, as in a print without colour
+_HEIGHTS = ("#24503f", "#5b7f52", "#a8a667", "#d8c08d", "#ecdcc4", "#fbf8f4")
+#: from pale to dark for what has no sign and no middle
+_AMOUNTS = ("#f3f0dc", "#d9c98b", "#b39a63", "#7f6f6c", "#4a4a70", "#1c2452")
+
+
+def elevation_colours() -> ListedColormap:
+    """Give the colour map of elevation."""
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(even_colours(_HEIGHTS), name="elevation")
+
+
+def quantity_colours() -> ListedColormap:
+    """Give the colour map of a quantity of one sign."""
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(even_colours(_AMOUNTS), name="quantity")
+
+
+def inks_on(colours: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Give black or white for each of many colours (n, 3), whichever is readable on it."""
+    return np.where(_oklab([tuple(c) for c in colours])[:, 0] > 0.62, INK, PAPER)
+
+
 def ink_on(colour: str) -> str:
     """Give black or white, whichever is readable on a colour."""
     return INK if _oklab([colour])[0, 0] > 0.62 else "#ffffff"
@@ -293,11 +277,11 @@ def percent(share: float) -> str:
     return f"{number(100 * share, 1)} %"
 
 
-def p_text(p: float) -> str:
+def p_text(p: float, language: Language = "en") -> str:
     """Write a p-value as `p = 0.012` or `p < 0.001`."""
     p = float(p)
     if not math.isfinite(p):
-        return "p not defined"
+        return words("figures", language)["p_undefined"]
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
@@ -306,6 +290,15 @@ def identifier(index: int, count: int) -> str:
     return chr(ord("a") + index) if count <= 26 else str(index + 1)
 
 
-def drawable(name: str, mark: str) -> str:
-    """Give a name as it can be drawn: itself, or its mark where the fonts lack its characters."""
-    return plain(name) if can_draw(name) else f"region {mark}"
+def drawable(name: str, mark: str, language: Language = "en") -> str:
+    """Give a name as it can be drawn: itself, or its mark where no font has its characters, which is warned of."""
+    without = lacking(name)
+    if not without:
+        return plain(name)
+    instead = words("figures", language)["region"].format(mark=mark)
+    warnings.warn(
+        f"No font of this machine has {' '.join(without)} of {name!r}: the figures say {instead!r}. "
+        "Install a font that has it, such as Noto Sans CJK.",
+        stacklevel=2,
+    )
+    return instead

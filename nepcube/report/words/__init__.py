@@ -12,10 +12,25 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["LANGUAGES", "Language", "words"]
+from nepcube.errors import SpecError
+
+__all__ = ["LANGUAGES", "Language", "require_language", "words"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+def require_language(language: str) -> Language:
+    """Refuse a language that is not there.
+
+    Raises
+    ------
+    SpecError
+    """
+    for known in LANGUAGES:
+        if language == known:
+            return known
+    raise SpecError(f"{language!r} is not a language of the report.", f"Use one of {', '.join(LANGUAGES)}.")
 
 
 @cache
