@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, store
@@ -192,15 +192,15 @@ def _strata(recipe: recipes.Recipe) -> Iterator[Told]:
     yield say("method.strata.tables", strata=tuple(names.values()))
     yield say("method.strata.cells")
     for name, one in recipe.strata.items():
-        files = ", ".join(path.replace("\\", "/").rpartition("/")[2] for path in one.patterns())
-        told: dict[str, Told] = {"stratum": names[name], "files": files}
         if isinstance(one, recipes.Continuous):
-            yield say("method.strata.slope" if one.of == "slope" else "method.strata.mean", **told)
+            how = "slope" if one.of == "slope" else "mean"
+            yield say(f"method.strata.{how}", stratum=names[name], files=_file_names(one.patterns()))
         elif one.change is not None:
-            first, second = one.change
-            yield say("method.strata.change", first=str(first), second=str(second), **told)
+            files = _file_names(p for year in one.change for p in one.patterns(year))
+            first, second = map(str, one.change)
+            yield say("method.strata.change", stratum=names[name], files=files, first=first, second=second)
         else:
-            yield say(f"method.strata.{one.method}", **told)
+            yield say(f"method.strata.{one.method}", stratum=names[name], files=_file_names(one.patterns()))
     for share in dict.fromkeys(one.min_fraction for one in recipe.strata.values()):
         of = tuple(names[n] for n, one in recipe.strata.items() if one.min_fraction == share)
         yield say("method.strata.least", strata=of, share=percent(share))
@@ -208,6 +208,10 @@ def _strata(recipe: recipes.Recipe) -> Iterator[Told]:
     if most:
         yield say("method.strata.overlapping", strata=most)
     yield say("method.strata.breaks")
+
+
+def _file_names(patterns: Iterable[str]) -> Told:
+    return tuple(dict.fromkeys(path.replace("\\", "/").rpartition("/")[2] for path in patterns))
 
 
 def source_list(run: Run) -> list[dict[str, Told]]:

@@ -39,7 +39,7 @@ def _uncertainty(inputs: ReportInputs) -> Table | None:
         )
         cells.append(Cell(percent(value_of(row, "sink_probability"))))
         cells += [Cell(number(value_of(row, f"{part}_error_gc_m2"), 2)) for part in ("npp", "respiration")]
-        cells += [Cell(number(value_of(row, c), 3)) for c in ("total_tgc", "total_standard_error_tgc")]
+        cells += [Cell(number(value_of(row, c), digits=4)) for c in ("total_tgc", "total_standard_error_tgc")]
         out.append(cells)
     columns = head_cells(
         say("column.region"),

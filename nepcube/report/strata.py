@@ -55,7 +55,7 @@ def stratum_class_word(label: str) -> Told:
         return say("interval.between", low=_minus(found["low"]), high=_minus(found["high"]))
     before, sign, after = label.partition(" to ")
     if sign and _has_class(before) and _has_class(after):
-        return say("land.change", first=known("land", _key(before)), second=known("land", _key(after)))
+        return say("table.class_change", first=known("land", _key(before)), second=known("land", _key(after)))
     return known("land", _key(label)) if _has_class(label) else label
 
 
@@ -111,7 +111,7 @@ def _numbers(row: pd.Series[Any], sink: float, whole: float) -> list[Cell]:
         Cell(percent(area / whole if whole > 0 else float("nan"))),
         Cell(number(value_of(row, "area_km2"), 0)),
         Cell(number(value_of(row, "mean_gc_m2"), 2)),
-        Cell(number(value_of(row, "mean_tgc_yr"), 3)),
+        Cell(number(value_of(row, "mean_tgc_yr"), digits=3)),
         Cell(number(value_of(row, "slope_gc_m2_yr"), 3)),
         Cell(p_number(value_of(row, "slope_pvalue"))),
         Cell(percent(sink)),
