@@ -37,7 +37,7 @@ def _uncertainty(inputs: ReportInputs) -> Table | None:
         cells.append(
             Cell(say("interval.between", low=low, high=high) if np.isfinite(value_of(row, "lower_gc_m2")) else "–")
         )
-        cells.append(Cell(percent(value_of(row, "sink_probability"))))
+        cells.append(Cell(_chance(value_of(row, "sink_probability"))))
         cells += [Cell(number(value_of(row, f"{part}_error_gc_m2"), 2)) for part in ("npp", "respiration")]
         cells += [Cell(number(value_of(row, c), digits=4)) for c in ("total_tgc", "total_standard_error_tgc")]
         out.append(cells)
@@ -54,6 +54,11 @@ def _uncertainty(inputs: ReportInputs) -> Table | None:
     )
     caption = say("table.uncertainty", nep=nep_word(inputs), years=years_word(inputs))
     return Table("uncertainty", caption, "uncertainty.csv", columns, out, left_out(inputs), pinned=1)
+
+
+def _chance(share: float) -> str:
+    # what is not certain is not written as if it were
+    return ">99.9 %" if 0.9995 <= share < 1 else percent(share)
 
 
 def _sizes(inputs: ReportInputs) -> Table | None:

@@ -110,7 +110,7 @@ def test_errors_and_sizes(plain):
             "standard_error_gc_m2": [2.0, np.nan, 3.0],
             "lower_gc_m2": [6.08, np.nan, 6.12],
             "upper_gc_m2": [13.92, np.nan, 17.88],
-            "sink_probability": [0.9, np.nan, 0.8],
+            "sink_probability": [1 - 1e-9, np.nan, 0.8],
             "npp_error_gc_m2": [1.5, np.nan, 2.5],
             "respiration_error_gc_m2": [1.25, np.nan, 1.75],
             "total_tgc": [1.0, np.nan, 2.0],
@@ -135,7 +135,7 @@ def test_errors_and_sizes(plain):
     first, second = regional_tables(with_tables(plain, {"uncertainty": error, "regions": sizes}))
     whole, wet, dry = texts(first)
     assert whole[:7] == ["Whole region", "12.00", "3.00", "6.12 to 17.88", "80.0 %", "2.50", "1.75"]
-    assert wet[3] == "6.08 to 13.92"
+    assert wet[3:5] == ["6.08 to 13.92", ">99.9 %"]
     assert set(dry[1:]) == {"–"}
     assert texts(second)[0][2:6] == ["201", "200", "1.0", "−0.5"]
     assert texts(second)[2][2] == "–"

@@ -114,7 +114,7 @@
   // --- tables
   const numberIn = (text) => {
     const plain = text.replace(/\u2212/g, "-").replace(/[\u202f\s]/g, "");
-    const found = /^[<≥+]?(-?\d+(?:\.\d+)?)/.exec(plain);
+    const found = /^[<>≥+]?(-?\d+(?:\.\d+)?)/.exec(plain);
     // "< 0.001" is less than 0.001 itself
     return found ? Number(found[1]) - (plain.startsWith("<") ? 1e-9 : 0) : NaN;
   };
