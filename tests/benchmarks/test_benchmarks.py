@@ -110,6 +110,19 @@ def test_layout_of_the_stores(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+def test_many_regions_beside_few(tmp_path):
+    said = benchmark("regions.py", "--archive", tmp_path / "archive", "--work", tmp_path / "work")
+    table = rows(said)
+    assert [name for name in table if "regions" in name] == [
+        f"{of} regions, {way}" for of in (6, 60) for way in ("centre", "exact")
+    ]
+    for cells in table.values():
+        if len(cells) == 5:
+            assert all(numbers(cell)[0] > 0 for cell in cells if cell[0].isdigit())
+    assert numbers(table["6 regions, centre"][1]) == [1, 1, 1]
+    assert not (tmp_path / "work").exists()
+
+
 def test_scale_goes_on_where_it_was(tmp_path):
     said = benchmark("scale.py", "--work", tmp_path / "work")
     lines = [line.strip("| ").split(" | ") for line in said.splitlines() if re.match(r"\| \d+x", line)]

@@ -9,13 +9,25 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
-from region_factories import LAX, dense, frame_of, geodesic_area, shares_by_geos, small_grid, stars, whole
+from region_factories import (
+    LAX,
+    dense,
+    frame_of,
+    geodesic_area,
+    rectangles,
+    shares_by_geos,
+    small_grid,
+    stars,
+    tessellation,
+    whole,
+)
 
 import nepcube as nc
 from nepcube.errors import RegionError
 from nepcube.grid import cell_area
 from nepcube.regions import UNION, label_window, placing_notes, read_regions, shapes_of, share_window
 from nepcube.regions.areas import authalic_areas
+from nepcube.regions.overlaps import overlaps_of
 
 WGS84 = CRS.from_epsg(4326)
 
@@ -92,8 +104,41 @@ def test_overlaps_are_refused_by_centres_and_reported_by_shares(tmp_path):
     assert found.union_km2 == pytest.approx(geodesic_area(shapely.box(90, 32, 92, 33)), rel=1e-7)
     # slivers alone are said, and no mistake
     alone = read_regions(file_of(tmp_path, [b, c]))
-    assert [n[:40] for n in alone.notes] == ["1 pair of regions overlap by slivers (0."] or "slivers" in alone.notes[0]
+    assert len(alone.notes) == 1
+    assert alone.notes[0].startswith(f"1 pair of regions overlap by slivers ({sliver:.2f} km2")
     assert read_regions(file_of(tmp_path, [a, shapely.box(91, 32, 92, 33)])).notes == ()
+
+
+@LAX
+@given(
+    polygons=st.lists(st.one_of(stars(), stars(hole=True), rectangles()), min_size=2, max_size=6), copied=st.booleans()
+)
+def test_what_any_polygons_share_is_what_their_pairs_share(polygons, copied):
+    if copied:
+        # the same polygon twice, and one within another
+        polygons = [*polygons, polygons[0], shapely.transform(polygons[1], lambda at: at * 0.5 + at.mean(axis=0) * 0.5)]
+    found = overlaps_of(np.array(polygons, object), WGS84)
+    told = dict(zip(zip(found.first.tolist(), found.second.tolist(), strict=True), found.area, strict=True))
+    for i, j in itertools.combinations(range(len(polygons)), 2):
+        smaller = min(polygons[i].area, polygons[j].area)
+        shared = polygons[i].intersection(polygons[j])
+        if shared.area > 1e-9 * smaller:
+            assert told[i, j] == pytest.approx(
+                geodesic_area(shared, max(shared.length / 500, 1e-7)), rel=1e-4, abs=1e-9
+            )
+        elif (i, j) in told:
+            assert shared.area > 1e-12 * smaller
+    # the firsts have each bit of the union once
+    parts = [first for first in found.firsts if first is not None]
+    union = shapely.union_all(polygons).area
+    assert sum(part.area for part in parts) == pytest.approx(union, rel=1e-6)
+
+
+def test_neighbours_with_common_vertices_share_nothing(tmp_path):
+    cells = tessellation(200, (90.0, 32.0, 92.0, 33.5))
+    found = overlaps_of(np.array(cells, object), WGS84)
+    assert not found.area.size
+    assert all(first is cell for first, cell in zip(found.firsts, cells, strict=True))
 
 
 def test_a_polygon_over_the_antimeridian_is_where_it_is_on_the_globe(tmp_path):

@@ -468,5 +468,5 @@ def test_the_figures_of_a_run(copied, cli, monkeypatch):
         "error: figures: 'eps' is not a format.",
         "       Use one of pdf, svg, png.",
     ]
-    assert cli("report", copied.recipe, "-o", copied.out, "--lang", "zh").code == 2
+    assert cli("report", copied.recipe, "-o", copied.out, "--inset").code == 2
     assert cli("report", copied.recipe, "-o", copied.out, "--figures", "png", "--lang", "xx").code == 2
