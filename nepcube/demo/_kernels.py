@@ -91,12 +91,18 @@ def _weight(table, r, fx, fy, i, j):  # type: ignore[no-untyped-def]
 
 
 @_jit
+def _warmth(east, north, height):  # type: ignore[no-untyped-def]
+    # K above the level of the region
+    return 3.3 * east + 0.9 * east * north - 0.9 * height
+
+
+@_jit
 def _climate(seed, lat, lon, calibrated, s):  # type: ignore[no-untyped-def]
     # means, trends and mode amplitudes of temperature (degC), precipitation (mm) and radiation (MJ m-2 day-1)
     u, v = lon * 0.83, lat
     east, north = (lon - 96.0) / 6.3, (lat - 34.0) / 2.2
     height = _fractal(seed + 11, u, v, 1.1, 4)
-    s[T_MEAN] = calibrated[T_LEVEL] + 3.3 * east + 0.9 * east * north - 0.9 * height
+    s[T_MEAN] = calibrated[T_LEVEL] + _warmth(east, north, height)
     wet = 0.80 * east - 0.42 * north + 0.13 * _fractal(seed + 12, u, v, 1.4, 3)
     s[P_MEAN] = calibrated[P_FACTOR] * (130.0 + 640.0 / (1.0 + math.exp(-2.6 * wet))) * (1.0 + 0.025 * height)
     s[S_MEAN] = 13.5 - 0.75 * wet + 0.25 * _fractal(seed + 13, u, v, 2.0, 2)
@@ -121,17 +127,23 @@ def _climate(seed, lat, lon, calibrated, s):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _state(seed, lat, lon, table, origin, coefficients, calibrated, s):  # type: ignore[no-untyped-def]
-    # everything about a point that does not change with the year
-    _climate(seed, lat, lon, calibrated, s)
+def _among(seed, lat, lon, table, origin):  # type: ignore[no-untyped-def]
+    # where among the ecoregions a point is; borders blur and bend here, so that no map has a cliff line
     u, v = lon * 0.83, lat
-    # borders of ecoregions blur and bend here, so that no map has a cliff line
     x = (lon + 0.17 * _fractal(seed + 31, u, v, 0.45, 4) - origin[0]) / origin[2]
     y = (lat + 0.12 * _fractal(seed + 32, u, v, 0.45, 4) - origin[1]) / origin[2]
     x = min(max(x, 0.0), table.shape[1] - 1.001)
     y = min(max(y, 0.0), table.shape[0] - 1.001)
     i, j = int(x), int(y)
-    fx, fy = x - i, y - j
+    return i, j, x - i, y - j
+
+
+@_jit
+def _state(seed, lat, lon, table, origin, coefficients, calibrated, s):  # type: ignore[no-untyped-def]
+    # everything about a point that does not change with the year
+    _climate(seed, lat, lon, calibrated, s)
+    u, v = lon * 0.83, lat
+    i, j, fx, fy = _among(seed, lat, lon, table, origin)
     log_nep, slope, cv, beta_p, beta_t, beta_s = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     lake, barren, wetland, urban = 0.0, 0.0, 0.0, 0.0
     for r in range(table.shape[2]):
@@ -165,7 +177,14 @@ def _state(seed, lat, lon, table, origin, coefficients, calibrated, s):  # type:
     s[NEP_MODE + 12] = 0.32 * sigma * _noise(seed + 55, u / 0.12, v / 0.12)
     s[WHITE] = 0.40 * sigma
 
+    _covers(seed, lat, lon, lake, barren, wetland, urban, s)
+    s[CLOUD] = 0.5 * (lon - 96.0) / 6.3 - 0.25 * (lat - 34.0) + 0.35 * _fractal(seed + 68, u, v, 0.7, 3)
+
+
+@_jit
+def _covers(seed, lat, lon, lake, barren, wetland, urban, s):  # type: ignore[no-untyped-def]
     # a code is where its level is above zero
+    u, v = lon * 0.83, lat
     s[LAKE] = _fractal(seed + 61, u, v, 0.36, 4) + 0.35 * _noise(seed + 62, u / 2.2, v / 2.2) - lake
     for k in range(2):  # the twin lakes near the source of the river
         du, dv = (lon - 97.27 - 0.48 * k) * 0.83 / 0.155, (lat - 34.92) / (0.125 + 0.04 * k)
@@ -179,7 +198,6 @@ def _state(seed, lat, lon, table, origin, coefficients, calibrated, s):  # type:
     s[URBAN] = _towns(seed + 67, u, v, urban)
     if s[URBAN] > -0.02:  # a town is no disc
         s[URBAN] += 0.008 * _fractal(seed + 69, u, v, 0.05, 2)
-    s[CLOUD] = 0.5 * (lon - 96.0) / 6.3 - 0.25 * (lat - 34.0) + 0.35 * _fractal(seed + 68, u, v, 0.7, 3)
 
 
 @_jit

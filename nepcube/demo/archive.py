@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from nepcube.demo import climate, mod17
+from nepcube.demo import climate, mod17, terrain
 from nepcube.demo.regions import write_regions
 from nepcube.demo.truth import Truth
 from nepcube.errors import NepcubeError
@@ -125,6 +125,11 @@ def _is_done(directory: Path, stated: dict[str, Any]) -> bool:
                 f"{marker}: this archive was generated with other parameters.",
                 "Name another directory, or delete this one if nobody needs it.",
             )
+        whole = all((directory / "terrain" / f"{layer}.tif").exists() for layer in ("elevation", "landcover"))
+        if name == DONE and years[1] >= stated["years"][1] and not whole:
+            # an archive of an earlier version, which had none: they are added
+            marker.replace(directory / UNFINISHED)
+            return False
         if name == DONE and years[1] < stated["years"][1]:
             # more years are wanted of the same world: the file that holds them all is made again, the others are added
             (directory / UNFINISHED).write_text(marker.read_text(encoding="utf-8"), encoding="utf-8")
@@ -152,6 +157,8 @@ def _plan(directory: Path, truth: Truth, *, hourly: bool) -> tuple[list[Step], l
     for year in years:
         target = directory / "chirps-annual" / f"chirps-v2.0.{year}.tif"
         steps.append((target, climate.write_chirps_annual, (truth, year)))
+    steps.append((directory / "terrain" / "elevation.tif", terrain.write_elevation, (truth,)))
+    steps.append((directory / "terrain" / "landcover.tif", terrain.write_land_cover, (truth,)))
     if hourly:
         for year, month in [(first, month) for month in range(1, 13)] + [(first + 1, 1)]:
             target = directory / "era5-land-hourly" / f"era5-land-hourly-{year}-{month:02d}.nc"

@@ -130,6 +130,31 @@ class Truth:
             total += months[..., month]
         return total.astype(np.float32)
 
+    def elevation(self, latitude: ArrayLike, longitude: ArrayLike) -> Floats:
+        """Give the height of places, m.
+
+        Mean temperature falls with it by 6.5 K km-1; hills of less than the climate's cells are added.
+        """
+        from nepcube.demo import _land
+
+        lat, lon, shape = _places(latitude, longitude)
+        out = np.empty(shape)
+        _land.heights(self._fields.stream, lat, lon, out.reshape(-1))
+        return out
+
+    def land_cover(self, latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.uint8]:
+        """Give the land cover of places as a code of GlobeLand30.
+
+        Water, snow, towns, barren land and wetland are where NPP has their codes in 2001, but for single pixels.
+        """
+        from nepcube.demo import _land
+
+        lat, lon, shape = _places(latitude, longitude)
+        out = np.empty(shape, np.uint8)
+        fields = self._fields
+        _land.covers(fields.stream, lat, lon, fields.table, fields.origin, fields.coefficients, out.reshape(-1))
+        return out
+
     def radiation_day(self, date: datetime.date, latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.float32]:
         """Give the net solar radiation of a day (UTC), J m-2: what ERA5-Land stamps with 00 UTC of the day after.
 
@@ -213,6 +238,12 @@ class Truth:
         if not 1 <= month <= 12:
             raise ValueError(f"month {month} is not 1..12")
         return np.ascontiguousarray(self._climate_year(variable, year, latitude, longitude)[..., month - 1])
+
+
+def _places(latitude: ArrayLike, longitude: ArrayLike) -> tuple[Floats, Floats, tuple[int, ...]]:
+    # flat places, and their shape
+    lat, lon = np.broadcast_arrays(np.asarray(latitude, np.float64), np.asarray(longitude, np.float64))
+    return np.ascontiguousarray(lat).reshape(-1), np.ascontiguousarray(lon).reshape(-1), lat.shape
 
 
 def _era5_centres(latitude: ArrayLike, longitude: ArrayLike) -> tuple[Floats, Floats]:

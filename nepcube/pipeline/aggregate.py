@@ -19,12 +19,14 @@ from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
 from nepcube.pipeline.provenance import note_regions
+from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
 from nepcube.pipeline.uncertainty import TABLES as UNCERTAINTY_TABLES
 from nepcube.pipeline.uncertainty import area_scale, errors_of, uncertainty_tables, with_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 STAGE = "aggregate"
 TABLES = (
@@ -41,19 +43,20 @@ def aggregate(run: Run) -> None:
         run.progress(STAGE, 1, 1, "done already")
         return
     begin(run, STAGE)
-    added = ["region", "region_share", "slope_class", "cv_class"]
+    strata = open_strata(run.recipe, run.grid)
+    added = ["region", "region_share", "slope_class", "cv_class", *maps_there(run)]
     run.statistics.remove(added)
     commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
     attrs = region_room.label_attrs(run.regions)
-    layouts = [store.Layout("region", "int16", attrs, yearly=False)]
+    layouts = [store.Layout("region", "int16", attrs, yearly=False), *layouts_of(strata)]
     if run.exact:
         shared = {"long_name": "share of the cell's area that lies in the regions", "units": "1"}
         layouts.append(store.Layout("region_share", "float64", shared, yearly=False))
     run.statistics.create(layouts, None)
     blocks = list(windows(run.grid, run.block))
     largest = 0.0
-    jobs = (_job(run, w) for w in blocks)
+    jobs = (_job(run, w, strata) for w in blocks)
     for k, (job, (area, written)) in enumerate(run.engine.map(label_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "region", written)
         largest = max(largest, area)
@@ -70,7 +73,7 @@ def aggregate(run: Run) -> None:
     thresholds = _thresholds(fields)
     totals: Sums | None = None
     scale = area_scale(largest)
-    jobs = (replace(_job(run, w, classes=classes, thresholds=thresholds), area_scale=scale) for w in blocks)
+    jobs = (replace(_job(run, w, strata, classes=classes, thresholds=thresholds), area_scale=scale) for w in blocks)
     for k, (_, (found_sums, written)) in enumerate(run.engine.map(sum_job, jobs), start=1):
         run.ledger.add_chunks(STAGE, "classes", written)
         if totals is None:
@@ -83,18 +86,28 @@ def aggregate(run: Run) -> None:
     for name in _partials(run):
         run.statistics.describe(name, {"breaks": list(_partial_breaks(run))})
     run.ledger.flush()
-    tables = make_tables(run, totals, classes)
+    groups = region_room.groups_of(run.region_names, union=run.exact)
+    tables = make_tables(run, totals, classes, groups)
+    for stratum in strata:
+        tables |= _tables_by(run, stratum, totals.strata[stratum.name], classes, groups)
     tables["respiration_bases"] = basis_table(run)
     note_regions(run, region_notes(run, tables))
     tables |= fields
-    for name in TABLES:
-        if name not in tables:
+    for name in (run.out / "tables").names():
+        stem = name.removesuffix(".csv")
+        if stem not in tables and (stem in TABLES or is_by_stratum(name)):
             # a table of an earlier recipe is none of this run
-            (run.out / "tables" / f"{name}.csv").delete()
+            (run.out / "tables" / name).delete()
     with (run.out / "tables").local_folder() as folder:
         report_room.write_tables(tables, folder)
     commit(run, run.statistics, statistics_attrs(run))
     finish(run, STAGE)
+
+
+def is_by_stratum(name: str) -> bool:
+    """Tell whether a file is a table of a stratum."""
+    stem, sign, _ = name.partition("_by_")
+    return bool(sign) and stem in TABLES and name.endswith(".csv")
 
 
 def _mapped(run: Run) -> list[str]:
@@ -121,7 +134,12 @@ def _coded(run: Run) -> tuple[str, ...]:
 
 
 def _job(
-    run: Run, window: Window, *, classes: tuple[Classes, ...] = (), thresholds: Mapping[str, float] | None = None
+    run: Run,
+    window: Window,
+    strata: tuple[region_room.Stratum, ...],
+    *,
+    classes: tuple[Classes, ...] = (),
+    thresholds: Mapping[str, float] | None = None,
 ) -> Job:
     # a job is sent to a worker with no more polygons than it can meet
     shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
@@ -142,6 +160,7 @@ def _job(
         alpha=run.recipe.statistics.alpha,
         errors=errors_of(run.recipe),
         thresholds=thresholds or {},
+        strata=strata,
     )
 
 
@@ -152,9 +171,23 @@ def _partial_breaks(run: Run) -> tuple[float, ...]:
     return breaks
 
 
-def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, pd.DataFrame]:
-    """Make every table of the run."""
-    groups, years = region_room.groups_of(run.region_names, union=run.exact), run.years
+def _tables_by(
+    run: Run,
+    stratum: region_room.Stratum,
+    sums: Sums,
+    classes: Sequence[Classes],
+    groups: Mapping[str, NDArray[np.int64]],
+) -> dict[str, pd.DataFrame]:
+    rows = region_room.crossed_groups(groups, stratum.labels, sums.regions.labels)
+    made = make_tables(run, sums, classes, rows)
+    return {f"{name}_by_{stratum.name}": region_room.split(table) for name, table in made.items()}
+
+
+def make_tables(
+    run: Run, sums: Sums, classes: Sequence[Classes], groups: Mapping[str, NDArray[np.int64]]
+) -> dict[str, pd.DataFrame]:
+    """Make every table of sums: a row, or several, for each of `groups`."""
+    years = run.years
     series = region_room.series_table(sums.series, sums.regions, groups, years)
     tables = {
         "series": series,
@@ -181,10 +214,10 @@ def make_tables(run: Run, sums: Sums, classes: Sequence[Classes]) -> dict[str, p
         field=run.recipe.statistics.field_significance,
     )
     errors = errors_of(run.recipe)
-    if errors is not None:
+    if errors is not None and sums.uncertainty:
         tables |= uncertainty_tables(sums.uncertainty[0], errors, groups)
         tables["summary"] = with_errors(tables["summary"], tables["uncertainty"])
-    if run.polygons is not None:
+    if run.polygons is not None and sums.sizes:
         overlap = "exact" if run.exact else "centre"
         tables["regions"] = region_room.size_table(sums.sizes, run.polygons, run.region_names, overlap=overlap)
     if run.flagged:

@@ -11,6 +11,7 @@ from nepcube import regions as region_room
 from nepcube import sources
 from nepcube.errors import GridError, RecipeError, StoreError
 from nepcube.grid import Window, target_grid
+from nepcube.pipeline.stratifying import stratum_record
 from nepcube.places import Place
 from nepcube.store import Ledger, Sides, Store, sides_for, sides_of
 
@@ -304,6 +305,8 @@ def stage_record(run: Run, stage: str) -> dict[str, Any]:
 
         shapes = b"".join(run.regions.geometry.to_wkb()) + "\0".join(run.region_names).encode()
         record["regions"] = hashlib.sha256(shapes).hexdigest()
+    if stage in ("aggregate", "report", "publish") and run.recipe.strata:
+        record["strata"] = stratum_record(run.recipe)
     return record
 
 

@@ -16,6 +16,7 @@ from nepcube.grid import coordinates, is_geographic
 from nepcube.pipeline.context import geographic_bounds
 from nepcube.pipeline.fields import field_files, open_fields
 from nepcube.pipeline.sampling import open_elevation
+from nepcube.pipeline.stratifying import open_strata, open_stratum, stratum_files
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,7 +90,16 @@ def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
             out.append(Found("respiration", "raster", _rasters([p for _, p in field_files(recipe)]), (), None))
     except NepcubeError as error:
         out.append(Found("respiration", recipe.respiration.model, (), (), error))
-    return out
+    return out + [_inspect_stratum(recipe, name, grid) for name in recipe.strata]
+
+
+def _inspect_stratum(recipe: recipes.Recipe, name: str, grid: GeoBox) -> Found:
+    kind = recipe.strata[name].kind
+    try:
+        open_stratum(recipe, name, grid)
+        return Found(f"strata.{name}", kind, _rasters(list(stratum_files(recipe)[name])), (), None)
+    except NepcubeError as error:
+        return Found(f"strata.{name}", kind, (), (), error)
 
 
 def _rasters(paths: list[str]) -> tuple[sources.Granule, ...]:
@@ -184,6 +194,7 @@ def open_all(recipe: recipes.Recipe, grid: GeoBox) -> dict[str, list[xr.Dataset]
     out = {quantity: open_records(recipe, quantity, grid) for quantity in recipe.sources.readers()}
     open_elevation(recipe, grid)
     open_fields(recipe, grid)
+    open_strata(recipe, grid)
     return out
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, store
 from nepcube import recipe as recipes
-from nepcube.report import Method, Told, known, percent, say
+from nepcube.report import Method, Told, known, percent, say, stratum_word
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,6 +39,8 @@ def paragraphs(run: Run, cube: xr.Dataset) -> list[Method]:
         "classes": _classes(run.recipe),
         "field": _field(run.recipe),
     }
+    if run.recipe.strata:
+        parts["strata"] = _strata(run.recipe)
     return [Method(say(f"method.{name}.title"), tuple(sentences)) for name, sentences in parts.items()]
 
 
@@ -111,7 +113,8 @@ def _grid(run: Run, cube: xr.Dataset) -> Iterator[Told]:
         yield say("method.grid.whole")
     else:
         file = recipe.regions.path.replace("\\", "/").rpartition("/")[2]
-        yield say("method.grid.regions", count=len(run.region_names), file=file)
+        how = "regions_exact" if recipe.regions.overlap == "exact" else "regions"
+        yield say(f"method.grid.{how}", count=len(run.region_names), file=file)
     yield say("method.grid.area")
     yield say("method.grid.counts", least=recipe.min_years, count=len(run.years))
 
@@ -182,6 +185,33 @@ def _field(recipe: recipes.Recipe) -> Iterator[Told]:
         yield say("method.field.field", alpha=f"{recipe.statistics.alpha:g}")
     else:
         yield say("method.field.none")
+
+
+def _strata(recipe: recipes.Recipe) -> Iterator[Told]:
+    names = {name: stratum_word(name) for name in recipe.strata}
+    yield say("method.strata.tables", strata=tuple(names.values()))
+    yield say("method.strata.cells")
+    for name, one in recipe.strata.items():
+        if isinstance(one, recipes.Continuous):
+            how = "slope" if one.of == "slope" else "mean"
+            yield say(f"method.strata.{how}", stratum=names[name], files=_file_names(one.patterns()))
+        elif one.change is not None:
+            files = _file_names(p for year in one.change for p in one.patterns(year))
+            first, second = map(str, one.change)
+            yield say("method.strata.change", stratum=names[name], files=files, first=first, second=second)
+        else:
+            yield say(f"method.strata.{one.method}", stratum=names[name], files=_file_names(one.patterns()))
+    for share in dict.fromkeys(one.min_fraction for one in recipe.strata.values()):
+        of = tuple(names[n] for n, one in recipe.strata.items() if one.min_fraction == share)
+        yield say("method.strata.least", strata=of, share=percent(share))
+    most = tuple(names[n] for n, one in recipe.strata.items() if one.overlapping == "most")
+    if most:
+        yield say("method.strata.overlapping", strata=most)
+    yield say("method.strata.breaks")
+
+
+def _file_names(patterns: Iterable[str]) -> Told:
+    return tuple(dict.fromkeys(path.replace("\\", "/").rpartition("/")[2] for path in patterns))
 
 
 def source_list(run: Run) -> list[dict[str, Told]]:

@@ -138,8 +138,10 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, 
     threads = settings.threads or settings.workers or 1
     statistics = maps_of(recipe)
     units = -(-rows // sides.unit) * -(-columns // sides.unit)
-    # beside them region, the classes of slope, CV and trend, and the dominant driver
-    layers = years * (len(recipe.sources.drivers) + 4) + statistics + 6
+    means = sum(isinstance(s, recipes.Continuous) for s in recipe.strata.values())
+    strata = len(recipe.strata) + means
+    # beside them region, the classes of slope, CV and trend, the dominant driver, and the strata
+    layers = years * (len(recipe.sources.drivers) + 4) + statistics + 6 + strata
     # no more jobs are under way, and no job is larger, than there is
     busy = min(threads, blocks)
     apart = None if settings.workers is None else settings.workers
@@ -153,7 +155,7 @@ def make_plan(recipe: recipes.Recipe, shape: tuple[int, int], options: Options, 
         years,
         tasks=blocks * (years + 1) + 3 * blocks,
         bytes_cube=cells * years * (4 * (4 + len(recipe.sources.drivers) - 1) + 1),
-        bytes_statistics=cells * (4 * statistics + 6),
+        bytes_statistics=cells * (4 * statistics + 6 + len(recipe.strata) + 4 * means),
         memory=needs_of(recipe, largest, inner, threads=busy, processes=apart),
         threads=threads,
         processes=settings.workers,

@@ -15,6 +15,7 @@ from nepcube import recipe as recipes
 from nepcube import sources
 from nepcube.pipeline import inputs
 from nepcube.pipeline.fields import field_files
+from nepcube.pipeline.stratifying import stratum_files
 from nepcube.places import Place, RemotePlace, is_url, place_of
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
         files.setdefault(path, []).append("elevation")
     for name, path in field_files(recipe):
         files.setdefault(path, []).append(name)
+    for name, paths in stratum_files(recipe).items():
+        for path in paths:
+            files.setdefault(path, []).append(f"strata.{name}")
 
     def one(path: str) -> dict[str, Any]:
         told = {"source": "+".join(files[path])}

@@ -18,13 +18,14 @@ from nepcube import store
 from nepcube.errors import RecipeError, StoreError
 from nepcube.grid import geobox_of
 from nepcube.pipeline import provenance
-from nepcube.pipeline.aggregate import TABLES
+from nepcube.pipeline.aggregate import TABLES, is_by_stratum
 from nepcube.pipeline.context import Run, begin, finish, is_done
 from nepcube.pipeline.formulas import formulas
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
 from nepcube.pipeline.outputs import open_output
+from nepcube.pipeline.stratifying import units_of_classes
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         notes=[*notes(run, tables), *written.get("regions", [])],
         generated=report_room.say("generated") if is_generated(recipe) else None,
         potential=run.potential,
+        strata=units_of_classes(run),
     )
 
 
@@ -200,7 +202,8 @@ def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     """
     import pandas as pd
 
-    files = {n: out / "tables" / f"{n}.csv" for n in sorted(TABLES)}
+    names = sorted({*TABLES, *(n.removesuffix(".csv") for n in (out / "tables").names() if is_by_stratum(n))})
+    files = {n: out / "tables" / f"{n}.csv" for n in names}
     found = {name: content for name, file in files.items() if (content := file.read()) is not None}
     if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from nepcube import regions as region_room
 from nepcube import stats, store
 from nepcube.errors import SpecError
 from nepcube.grid import Window
+from nepcube.pipeline import stratifying
 from nepcube.pipeline.classing import Classes, areas, inside
 from nepcube.pipeline.uncertainty import UncertaintySums, map_names
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 #: the p-value below which a test is highly significant
 HIGHLY = 0.01
-# cells of all years that are summed at once
-_SUMMED_CELLS = 2**20
-S = TypeVar("S", region_room.YearSums, region_room.ClassSums, UncertaintySums)
+# cells of all years that are summed at once; with the fractions of their classes
+_SUMMED_CELLS, _SHARED_CELLS = 2**20, 2**17
+S = TypeVar("S", region_room.YearSums, region_room.ClassSums, UncertaintySums, "Sums")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Job:
     thresholds: Mapping[str, float]
     errors: nep_room.InputErrors | None = None
     area_scale: float = 1.0
+    strata: tuple[region_room.Stratum, ...] = ()
 
 
 def label_job(job: Job) -> tuple[float, dict[str, int]]:
@@ -57,7 +59,8 @@ def label_job(job: Job) -> tuple[float, dict[str, int]]:
     labels = np.zeros(job.window.shape, np.int16)
     if job.shapes is not None:
         labels = region_room.label_window(job.shapes, job.grid, job.window)
-    written = job.statistics.write({"region": xr.DataArray(labels)}, job.window)
+    found = {"region": xr.DataArray(labels)} | stratifying.first_maps(job.strata, job.grid, job.window)
+    written = job.statistics.write(found, job.window)
     shares = inside(labels, bool(job.regions)).astype(np.float64)
     if job.shapes is not None and job.exact:
         union = region_room.share_window(job.shapes, job.grid, job.window)
@@ -78,7 +81,10 @@ class Sums:
     flags: tuple[region_room.ClassSums, ...]
     signs: dict[str, region_room.ClassSums]
     sizes: dict[str, region_room.YearSums]
-    uncertainty: tuple[UncertaintySums, ...]
+    #: of the whole run only, and if the recipe states errors
+    uncertainty: tuple[UncertaintySums, ...] = ()
+    #: by stratum, of the regions divided by its classes
+    strata: dict[str, Sums] = field(default_factory=dict)
 
     def __iadd__(self, other: Sums) -> Sums:
         # in place, as the sums of many regions are large
@@ -90,6 +96,7 @@ class Sums:
             {n: _more(s, other.signs[n]) for n, s in self.signs.items()},
             {n: _more(s, other.sizes[n]) for n, s in self.sizes.items()},
             tuple(_more(a, b) for a, b in zip(self.uncertainty, other.uncertainty, strict=True)),
+            {n: _more(s, other.strata[n]) for n, s in self.strata.items()},
         )
 
     def widened(self, labels: NDArray[np.int64]) -> Sums:
@@ -102,6 +109,7 @@ class Sums:
             {n: s.widened(labels) for n, s in self.signs.items()},
             {n: s.widened(labels) for n, s in self.sizes.items()},
             tuple(s.widened(labels) for s in self.uncertainty),
+            self.strata,
         )
 
 
@@ -115,7 +123,7 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     import xarray as xr
 
     total: Sums | None = None
-    rows: list[dict[str, NDArray[np.uint8]]] = []
+    rows: list[dict[str, NDArray[Any]]] = []
     for strip in _strips(job):
         found, coded = _sums(replace(job, window=strip))
         if total is None:
@@ -132,11 +140,13 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
 def _strips(job: Job) -> Iterator[Window]:
     window, side = job.window, job.cube.inner or job.cube.chunk
     rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
+    if any(s.fractions for s in job.strata):
+        rows = max(1, _SHARED_CELLS // (window.x1 - window.x0))
     for y in range(window.y0, window.y1, rows):
         yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
 
 
-def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
+def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
     import xarray as xr
 
     sizes = areas(job.grid, job.window)
@@ -151,6 +161,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
         *tests,
         *tests.values(),
         *job.coded,
+        *(stratifying.map_of(s) for s in job.strata if not s.fractions),
         *(() if job.errors is None else map_names(job.errors)),
     }
     maps = store.read_block(job.statistics.path, sorted(names), job.window)
@@ -159,7 +170,7 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
     for c in job.classes:
         values = np.abs(maps[c.source]) if c.absolute else maps[c.source]
         coded[c.variable] = stats.classify(xr.DataArray(values), c.breaks).values
-    classes = dict(coded)
+    classes: dict[str, NDArray[Any]] = dict(coded)
     coded |= {name: maps[name] for name in job.coded}
     for name in job.partials:
         coded[name] = stats.classify(xr.DataArray(maps[name]), job.partial_breaks).values
@@ -172,30 +183,54 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[np.uint8]]]:
         mean = np.where(maps["nep_count"] > 0, maps["nep_mean"], np.nan)
         sums = {n: region_room.size_sums(mean, m, sizes) for n, m in (("centre", members), ("exact", shared))}
         members = shared if job.exact else members
-    series = region_room.YearSums.of(nep, members, sizes, maps["nep_count"] > 0)
+    crossed, more = _crossed(job, members, maps)
+    ways = [members, *crossed.values()]
+    series = [region_room.YearSums.of(nep, way, sizes, maps["nep_count"] > 0) for way in ways]
     del nep
 
-    def summed(codes: NDArray[Any]) -> region_room.ClassSums:
-        return region_room.ClassSums.of(codes, members, sizes)
+    def summed(codes: NDArray[Any]) -> list[region_room.ClassSums]:
+        return [region_room.ClassSums.of(codes, way, sizes) for way in ways]
 
-    flags: tuple[region_room.ClassSums, ...] = ()
+    flags: list[list[region_room.ClassSums]] = []
     if job.flagged:
-        flags = tuple(map(summed, store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]))
+        flags = [summed(f) for f in store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]]
     uncertainty: tuple[UncertaintySums, ...] = ()
     if job.errors is not None:
         uncertainty = (UncertaintySums.of(maps, job.errors, members, sizes, job.area_scale),)
-    return (
+    whole = summed(np.zeros(labels.shape, np.uint8))
+    by_class = {n: summed(v) for n, v in coded.items()}
+    signs = {n: summed(_sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n))) for n, p in tests.items()}
+    every = [
         Sums(
-            series,
-            summed(np.zeros(labels.shape, np.uint8)),
-            {n: summed(v) for n, v in coded.items()},
-            flags,
-            {n: summed(_sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n))) for n, p in tests.items()},
-            sums,
-            uncertainty,
-        ),
-        classes,
-    )
+            series[k],
+            whole[k],
+            {n: s[k] for n, s in by_class.items()},
+            tuple(s[k] for s in flags),
+            {n: s[k] for n, s in signs.items()},
+            {},
+        )
+        for k in range(len(ways))
+    ]
+    by_stratum = dict(zip(crossed, every[1:], strict=True))
+    return replace(every[0], sizes=sums, uncertainty=uncertainty, strata=by_stratum), classes | more
+
+
+def _crossed(
+    job: Job, members: region_room.Members, maps: dict[str, Any]
+) -> tuple[dict[str, region_room.Members], dict[str, NDArray[Any]]]:
+    # the regions divided by each stratum, and the maps of those that are not stored yet
+    out: dict[str, region_room.Members] = {}
+    more: dict[str, NDArray[Any]] = {}
+    for s in job.strata:
+        if s.fractions:
+            found = region_room.stratum_window(s, job.grid, job.window)
+            assert found.counts is not None
+            out[s.name] = region_room.cross_fractions(members, found.counts)
+            more |= stratifying.maps_of(s, found)
+        else:
+            ranks = stratifying.ranks_of(s, maps[stratifying.map_of(s)])
+            out[s.name] = region_room.cross(members, ranks, len(s.labels))
+    return out, more
 
 
 def _sign_codes(

@@ -17,15 +17,18 @@ from nepcube.recipe.models import (
     Sources,
 )
 from nepcube.recipe.statistics import Breakpoint, Classes, ClassSpec, Correlation, Statistics
+from nepcube.recipe.strata import Categorical, Continuous
 from nepcube.recipe.uncertainty import NppErrors, Uncertainty
 
 __all__ = [
     "STAGES",
     "Archive",
     "Breakpoint",
+    "Categorical",
     "ClassSpec",
     "Classes",
     "Continuation",
+    "Continuous",
     "Correlation",
     "Elevation",
     "Grid",

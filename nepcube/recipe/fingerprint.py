@@ -32,7 +32,7 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
         part |= {key: plain[key] for key in ("period", "respiration", "statistics")}
         part |= {} if errors is None else {"uncertainty": errors}
     if rank >= 2:
-        part |= {key: plain[key] for key in ("classes", "regions")} | field
+        part |= {key: plain[key] for key in ("classes", "regions", "strata")} | field
     if rank >= 3 and told:
         part["uncertainty"] = part["uncertainty"] | {"source": told}
     return _flat(part)

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -115,7 +115,9 @@ def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], file: Path, above: s
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for name, value in node.value:
-            if not isinstance(name, yaml.ScalarNode) or name.tag != "tag:yaml.org,2002:str":
+            if not isinstance(name, yaml.ScalarNode) or not (
+                name.tag == "tag:yaml.org,2002:str" or _is_number_that_may_be(key, name)
+            ):
                 raise RecipeError(
                     f"{file}:{name.start_mark.line + 1}: {_dotted(key)}: a key must be plain text.",
                     "Quote it if it looks like a number.",
@@ -132,6 +134,12 @@ def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], file: Path, above: s
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             _walk(value, (*key, i), lines, file, above | {id(node)})
+
+
+def _is_number_that_may_be(key: Key, name: yaml.ScalarNode) -> bool:
+    # codes of classes, and years: the names and the paths of a stratum
+    plain = name.tag == "tag:yaml.org,2002:int" and re.fullmatch(r"0|-?[1-9][0-9]{0,18}", name.value)
+    return bool(plain) and key[:1] == ("strata",) and len(key) == 3
 
 
 def _with_environment(value: Any, lines: dict[Key, int], file: Path, key: Key) -> Any:
@@ -208,12 +216,18 @@ def _line(key: Key, lines: dict[Key, int]) -> int:
 
 def _fields_at(key: Sequence[str | int]) -> list[str]:
     models: list[type[BaseModel]] = [Recipe]
+    named = False
     for part in key:
+        if named:
+            # the name of one of several, which are alike
+            named = False
+            continue
         below: list[type[BaseModel]] = []
         for model in models:
             for name, field in model.model_fields.items():
                 if part in (name, field.alias):
                     below += _models_in(field.annotation)
+                    named = get_origin(field.annotation) is dict
         models = below
     names: dict[str, None] = {}
     for model in models:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from nepcube.recipe.clusters import ClusterSection
 from nepcube.recipe.statistics import Classes, Statistics
+from nepcube.recipe.strata import StratumName, StratumSection, require_names
 from nepcube.recipe.uncertainty import Uncertainty
 from nepcube.recipe.words import Fraction, Model, Year
 
@@ -261,6 +262,7 @@ class Recipe(Model):
     statistics: Statistics = Statistics()
     classes: Classes = Classes()
     regions: Regions | None = None
+    strata: Annotated[dict[StratumName, StratumSection], Field(max_length=16)] = Field(default_factory=dict)
     archive: Archive | None = None
     cluster: ClusterSection | None = None
     blocks: Annotated[int, Field(ge=64, le=8192)] = 1024
@@ -284,6 +286,7 @@ class Recipe(Model):
                     f"statistics.partial_correlation.with: there is no source for {driver!r}",
                 )
         self._statistics_fit(years)
+        require_names(self.strata)
         if self.grid.bounds == "regions" and self.regions is None:
             raise ValueError("grid.bounds: `regions` needs a `regions` section")
         return self

@@ -1,12 +1,16 @@
 """Polygons to labels, and labels to area-weighted sums that merge without loss, and the tables made of them."""
 
+from nepcube.regions.checks import require_overlap, require_whole_numbers, units_of
+from nepcube.regions.crossing import REST, cross, cross_fractions, crossed_groups, split
 from nepcube.regions.labels import label_attrs, label_regions, label_window
+from nepcube.regions.lattices import Lattice, Sheet, lattices_of
 from nepcube.regions.members import Members
 from nepcube.regions.placing import missed_note, placing_notes
 from nepcube.regions.polygons import Regions, load_regions, outline_labels, read_regions
 from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
 from nepcube.regions.shares import UNION, share_window
 from nepcube.regions.sizes import size_sums, size_table
+from nepcube.regions.strata import NO_CLASS, Found, Stratum, stratum_window
 from nepcube.regions.sums import ClassSums, YearSums, aggregate
 from nepcube.regions.tables import (
     class_table,
@@ -19,25 +23,37 @@ from nepcube.regions.tables import (
 )
 
 __all__ = [
+    "NO_CLASS",
+    "REST",
     "UNION",
     "ClassSums",
+    "Found",
+    "Lattice",
     "Members",
     "Regions",
     "Shapes",
+    "Sheet",
+    "Stratum",
     "YearSums",
     "aggregate",
     "class_table",
     "code_table",
+    "cross",
+    "cross_fractions",
+    "crossed_groups",
     "flag_table",
     "groups_of",
     "label_attrs",
     "label_regions",
     "label_window",
+    "lattices_of",
     "load_regions",
     "missed_note",
     "outline_labels",
     "placing_notes",
     "read_regions",
+    "require_overlap",
+    "require_whole_numbers",
     "series_table",
     "shapes_near",
     "shapes_of",
@@ -45,5 +61,8 @@ __all__ = [
     "significance_table",
     "size_sums",
     "size_table",
+    "split",
+    "stratum_window",
     "summary_table",
+    "units_of",
 ]

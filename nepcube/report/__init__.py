@@ -18,6 +18,7 @@ from nepcube.report.paper import PAPER_FORMATS, PAPER_WIDTHS, draw_paper, requir
 from nepcube.report.plot import plot_chart, plot_map, thinned
 from nepcube.report.saying import Told, known, say
 from nepcube.report.sheet import map_figure
+from nepcube.report.strata import stratum_word
 from nepcube.report.style import journal_style, number, percent
 from nepcube.report.tables import write_tables
 from nepcube.report.words import LANGUAGES, Language, require_language
@@ -58,6 +59,7 @@ __all__ = [
     "require_language",
     "require_paper_formats",
     "say",
+    "stratum_word",
     "thinned",
     "write_formats",
     "write_page",

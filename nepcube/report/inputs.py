@@ -73,6 +73,9 @@ class ReportInputs:
         A sentence that says that the data are generated; the page says it first, and every figure that they are.
     potential : bool
         Whether NPP is modelled, so that NEP is the potential one.
+    strata : mapping of str to str
+        The strata of the run in the order of its recipe, each with the unit of its classes, empty where it has none.
+        Their tables are `series_by_<stratum>` and so on.
     language : {"en", "zh"}
         The language of the figures. Names of regions and labels that a recipe gives stay as they are.
     """
@@ -91,6 +94,7 @@ class ReportInputs:
     notes: list[Note | str] = field(default_factory=list)
     generated: Told | None = None
     potential: bool = False
+    strata: Mapping[str, str] = field(default_factory=dict)
     language: Language = "en"
 
     @property

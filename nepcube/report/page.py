@@ -16,7 +16,9 @@ from nepcube.report import plots
 from nepcube.report.headline import key_figures
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.reading import Table, nep_word, reading_tables, years_word
+from nepcube.report.regional import regional_tables
 from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, say
+from nepcube.report.strata import stratum_tables
 from nepcube.report.words import Language
 
 __all__ = ["languages_of", "write_page"]
@@ -42,7 +44,7 @@ _LIKE: dict[str, Told] = {
 _DRAWN = ("series", "series_by_region", "sink_share", "partial_shares")
 #: the sections, and the figures and tables of each in their order; what is in none comes after them
 _PLAN: dict[str, tuple[str, ...]] = {
-    "years": ("f:series", "t:series", "f:series_by_region", "t:summary", "f:sink_share"),
+    "years": ("f:series", "t:series", "f:series_by_region", "t:summary", "t:uncertainty", "f:sink_share"),
     "maps": (
         *("f:map_regions", "f:map_nep_mean", "f:map_nep_slope", "f:map_slope_class", "t:slope_classes"),
         *("f:map_cv_class", "t:cv_classes", "f:map_trend_class", "t:trend_classes"),
@@ -53,7 +55,8 @@ _PLAN: dict[str, tuple[str, ...]] = {
         *("t:partial_classes_radiation", "f:map_nep_dominant_driver", "t:dominant_drivers"),
         *("f:map_npp_dominant_driver", "t:dominant_drivers_npp", "f:map_npp_attribution", "t:attribution_classes"),
     ),
-    "checks": ("t:field_significance", "t:npp_flags"),
+    "strata": (),
+    "checks": ("t:field_significance", "t:npp_flags", "t:regions"),
 }
 
 
@@ -173,12 +176,15 @@ def _charts(inputs: ReportInputs) -> Charts:
     )
 
 
-def _sections(tables: dict[str, Table], pictures: dict[str, Picture], there: set[str]) -> dict[str, list[Any]]:
+def _sections(
+    tables: dict[str, Table], pictures: dict[str, Picture], there: set[str], strata: list[str]
+) -> dict[str, list[Any]]:
     # figures and tables are numbered as they stand
     shown = {k: p for k, p in pictures.items() if k not in _DRAWN or k in there}
-    planned = {item for items in _PLAN.values() for item in items}
+    planned = {item for items in _PLAN.values() for item in items} | {f"t:{k}" for k in strata}
     plan = {section: list(items) for section, items in _PLAN.items()}
     plan["maps"] += [f"f:{k}" for k in shown if f"f:{k}" not in planned]
+    plan["strata"] += [f"t:{k}" for k in strata]
     plan["checks"] += [f"t:{k}" for k in tables if f"t:{k}" not in planned and k != "respiration_bases"]
     out: dict[str, list[Any]] = {}
     figure, table = 0, 1 if "respiration_bases" in tables else 0
@@ -251,7 +257,8 @@ def write_page(
     templates = files("nepcube.report") / "templates"
     style, script = ((templates / f"report.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
     charts = _charts(inputs)
-    tables = {table.key: table for table in reading_tables(inputs)}
+    strata = {table.key: table for table in stratum_tables(inputs)}
+    tables = {table.key: table for table in (*reading_tables(inputs), *regional_tables(inputs))} | strata
     pictures = _pictures(inputs, figures)
     provenance = inputs.provenance
     policy = (
@@ -271,7 +278,7 @@ def write_page(
         charts=charts,
         plots=plots,
         bases=tables.get("respiration_bases"),
-        sections=_sections(tables, pictures, charts.there),
+        sections=_sections(tables, pictures, charts.there, list(strata)),
         groups=_inputs(provenance),
         versions=dict(provenance.get("versions") or {}),
         stages={str(k): seconds(v) for k, v in dict(provenance.get("stages") or {}).items()},

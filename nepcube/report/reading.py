@@ -137,17 +137,20 @@ def largest_regions(inputs: ReportInputs, most: int) -> list[str]:
     return [name for name in names if name in kept]
 
 
-def _order(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
+def order_of(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
+    """Give the regions that are present as a table of the page has them: the whole first, then the largest."""
     there = set(present)
     return [name for name in (ALL, *largest_regions(inputs, _MOST_ROWS)) if name in there]
 
 
-def _left_out(inputs: ReportInputs) -> list[Told]:
+def left_out(inputs: ReportInputs) -> list[Told]:
+    """Say that a table has the largest regions only, where it has."""
     count = len(inputs.region_names)
     return [say("table.largest", shown=_MOST_ROWS, count=count)] if count > _MOST_ROWS else []
 
 
-def _heads(*columns: Told) -> list[Cell]:
+def head_cells(*columns: Told) -> list[Cell]:
+    """Give the heads of columns."""
     return [Cell(c, head=True) for c in columns]
 
 
@@ -161,18 +164,18 @@ def _summary(inputs: ReportInputs) -> Table | None:
     if not len(rows):
         return None
     out = []
-    for region in _order(inputs, list(rows["region"])):
+    for region in order_of(inputs, list(rows["region"])):
         row = rows[rows["region"] == region].iloc[0]
         p = value_of(row, "slope_pvalue")
         cells = [Cell(marked_region(inputs, region), head=True)]
         cells += [Cell(number(value_of(row, c), 2)) for c in ("mean_gc_m2", "cumulative_gc_m2")]
-        cells += [Cell(number(value_of(row, "slope_gc_m2_yr"), 3)), Cell(_p_number(p))]
+        cells += [Cell(number(value_of(row, "slope_gc_m2_yr"), 3)), Cell(p_number(p))]
         for end in ("min", "max"):
             cells.append(Cell(f"{number(value_of(row, f'{end}_gc_m2'), 2)} ({year_text(row[f'{end}_year'])})"))
         cells += [Cell(number(value_of(row, "cv"), 3))]
         cells += [Cell(number(value_of(row, c), 0)) for c in ("area_km2", "region_area_km2")]
         out.append(cells)
-    columns = _heads(
+    columns = head_cells(
         say("column.region"),
         say("column.mean", unit=_FLUX),
         say("column.cumulative", unit=say("unit.sum")),
@@ -185,10 +188,11 @@ def _summary(inputs: ReportInputs) -> Table | None:
         say("column.area"),
     )
     caption = say("table.summary", nep=nep_word(inputs, first=True), years=years_word(inputs))
-    return Table("summary", caption, "summary.csv", columns, out, _left_out(inputs), pinned=1)
+    return Table("summary", caption, "summary.csv", columns, out, left_out(inputs), pinned=1)
 
 
-def _p_number(p: float) -> str:
+def p_number(p: float) -> str:
+    """Write a p-value in a table."""
     return "–" if not np.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -209,7 +213,7 @@ def _series(inputs: ReportInputs) -> Table | None:
         cells = [Cell(year_text(row["year"]), head=True)]
         cells += [Cell(percent(value_of(row, c)) if d < 0 else number(value_of(row, c), d)) for c, d in parts.items()]
         out.append(cells)
-    columns = _heads(
+    columns = head_cells(
         say("column.year"),
         say("column.mean", unit=_FLUX),
         say("column.total"),
@@ -229,7 +233,7 @@ def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | No
         return None
     whole = rows[rows["region"] == ALL]
     out = []
-    for region in _order(inputs, list(rows["region"])):
+    for region in order_of(inputs, list(rows["region"])):
         found, without = shares(inputs, key, region, driver)
         cells = [Cell(region_word(inputs, region), head=True)]
         out.append([*cells, *(Cell(percent(s)) for s in found), Cell(percent(without))])
@@ -242,7 +246,7 @@ def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | No
             cells = [Cell(say("column.whole_km2"), head=True), *(Cell(number(a, 0)) for a in ordered)]
             out.insert(1, [*cells, Cell(without_data)])
             pinned = 2
-    heads = _heads(say("column.region"))
+    heads = head_cells(say("column.region"))
     for k, (label, colour) in enumerate(zip(classes.labels, classes.colors, strict=True)):
         if key == "partial_classes":
             heads.append(Cell(interval_word(classes, k, closed=True), colour, True))
@@ -251,7 +255,7 @@ def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | No
     heads.append(Cell(say("no_data"), NO_DATA, True))
     folded: Told = say("table.show_shares", what=known("class", driver)) if driver is not None else ""
     name = key if driver is None else f"{key}_{driver}"
-    return Table(name, caption, f"{key}.csv", heads, out, _left_out(inputs), folded, pinned)
+    return Table(name, caption, f"{key}.csv", heads, out, left_out(inputs), folded, pinned)
 
 
 def _test_word(inputs: ReportInputs, row: pd.Series[Any]) -> Told:
@@ -285,7 +289,7 @@ def _field(inputs: ReportInputs) -> Table | None:
         for _, r in rows.iterrows()
     ]
     caption = say("table.field_significance", alpha=f"{float(rows['alpha'].iloc[0]):g}")
-    heads = _heads(*(say(f"column.{c}") for c in columns))
+    heads = head_cells(*(say(f"column.{c}") for c in columns))
     return Table("field_significance", caption, "field_significance.csv", heads, out)
 
 
@@ -301,7 +305,7 @@ def _flags(inputs: ReportInputs) -> Table | None:
             [Cell(known("flag", str(part["label"].iloc[0])), head=True), Cell(str(int(flag)))]
             + [Cell(f"{percent(r['share'])} ({year_text(r['year'])})") for r in (low, high)]
         )
-    heads = _heads(*(say(f"column.{c}") for c in ("reason", "flag", "smallest", "largest")))
+    heads = head_cells(*(say(f"column.{c}") for c in ("reason", "flag", "smallest", "largest")))
     return Table("npp_flags", say("table.npp_flags"), "npp_flags.csv", heads, out)
 
 
@@ -316,7 +320,7 @@ def _bases(inputs: ReportInputs) -> Table | None:
         values = [Cell(number(value_of(row, c), 1)) for c in ("rh_mean_gc_m2", "nep_mean_gc_m2")]
         out.append([Cell(told, head=True), *values])
     nep = nep_word(inputs, first=True)
-    heads = _heads(say("column.basis"), say("column.rh", unit=_FLUX), say("column.nep", nep=nep, unit=_FLUX))
+    heads = head_cells(say("column.basis"), say("column.rh", unit=_FLUX), say("column.nep", nep=nep, unit=_FLUX))
     cells = number(float(rows["n_cells"].iloc[0]), 0)
     caption = say("table.respiration_bases", cells=cells)
     return Table("respiration_bases", caption, "respiration_bases.csv", heads, out)

@@ -1,5 +1,6 @@
 """Readers: one file per provider; each gives the native grid, lazy, with units and codes told apart."""
 
+from nepcube.sources.band import Band, open_band
 from nepcube.sources.contract import inspected, opened
 from nepcube.sources.fetched import head, is_zarr, local
 from nepcube.sources.files import expand, size
@@ -8,6 +9,7 @@ from nepcube.sources.raster import open_raster
 from nepcube.sources.registry import names, open_source, reader
 
 __all__ = [
+    "Band",
     "Finding",
     "Granule",
     "Inspection",
@@ -20,6 +22,7 @@ __all__ = [
     "is_zarr",
     "local",
     "names",
+    "open_band",
     "open_raster",
     "open_source",
     "opened",

@@ -136,6 +136,20 @@ def test_potential_npp_is_told_instead_of_the_record():
             "sources__precipitation__year_start": 10,
             "sources__radiation__year_start": 10,
         },
+        {
+            "regions__overlap": "exact",
+            "strata": {
+                "slope": {"path": "dem.tif", "kind": "continuous", "of": "slope", "breaks": [5], "min_fraction": 0.2},
+                "landcover": {"path": "lc/*.tif", "kind": "categorical", "names": "worldcover", "method": "fraction"},
+                "soil": {"path": "soil.tif", "kind": "categorical", "names": {1: "peat"}, "overlapping": "most"},
+                "turned": {
+                    "path": "lc_{year}.tif",
+                    "kind": "categorical",
+                    "names": {1: "peat", 2: "sand"},
+                    "change": [2001, 2020],
+                },
+            },
+        },
         {"respiration__basis": "monthly", "statistics__partial_correlation": {"with": ["temperature"]}},
         {"sources__npp__nonvegetated": "zero", "sources__npp__max_qc": 60, "sources__precipitation__min_coverage": 0.9},
     ],
@@ -152,6 +166,11 @@ def test_every_recipe_is_told_in_every_language(language, changes):
     for key, word in (("statistics__pettitt", "Pettitt"), ("statistics__breakpoint", "2010"), ("sources__npp", "0.45")):
         if key in changes:
             assert word in text
+    if "strata" in changes:
+        for word in ("dem.tif", "soil", "lc/*.tif".rpartition("/")[2], "2001", "2020", "20.0 %", "Horn"):
+            assert word in text
+        held = {"en": "polygon that holds its centre", "zh": "归属于其中心所在的多边形"}
+        assert held[language] not in text
     if changes.get("sources__npp__max_qc"):
         assert "60" in text
         assert "90.0 %" in text

@@ -44,7 +44,10 @@ def run(archive, finished, tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uncertainty")
     out = Path(shutil.copytree(finished.out, folder / "out"))
     recipe = folder / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, uncertainty=ERRORS), sort_keys=False))
+    heights = str(archive.directory / "terrain" / "elevation.tif")
+    strata = {"height": {"path": heights, "kind": "continuous", "breaks": [4000, 4500]}}
+    text = tools.recipe_text(archive.directory, uncertainty=ERRORS, strata=strata)
+    recipe.write_text(yaml.safe_dump(text, sort_keys=False))
     before = tools.chunk_files(out, "cube.zarr")
     tools.do_stages(recipe, out)
     # what is ingested is not touched, and the cube is the same
@@ -145,6 +148,16 @@ def test_the_tables_are_the_propagation_of_the_region(run):
         parts.loc["all"].standard_error_gc_m2["npp_by_cell"]
         < 0.1 * parts.loc["all"].standard_error_gc_m2["npp_systematic"]
     )
+
+
+def test_errors_are_of_the_regions_and_not_of_their_strata(run):
+    _, out, _, _ = run
+    names = {f.name for f in (out / "tables").glob("*_by_height.csv")}
+    assert {"summary_by_height.csv", "series_by_height.csv"} <= names
+    assert not [n for n in names if n.startswith(("uncertainty", "regions"))]
+    divided, whole = (pd.read_csv(out / "tables" / f"{n}.csv") for n in ("summary_by_height", "summary"))
+    assert list(whole.columns[-2:]) == ["mean_uncertainty_gc_m2", "total_uncertainty_tgc"]
+    assert list(divided.columns) == ["region", "stratum", *whole.columns[1:-2]]
 
 
 def test_the_report_tells_what_was_assumed(run):

@@ -30,8 +30,8 @@ END = GOOD.count("\n") + 1  # the line that an addition stands on
 MEND = "Mend it in the recipe; docs/recipe.md lists every key."
 LISTED = "docs/recipe.md lists every key with what it takes."
 TOP = (
-    "recipe, name, title, period, grid, sources, respiration, uncertainty, statistics, classes, regions, archive, "
-    "cluster, blocks"
+    "recipe, name, title, period, grid, sources, respiration, uncertainty, statistics, classes, regions, strata, "
+    "archive, cluster, blocks"
 )
 
 

@@ -114,7 +114,7 @@
   // --- tables
   const numberIn = (text) => {
     const plain = text.replace(/\u2212/g, "-").replace(/[\u202f\s]/g, "");
-    const found = /^[<≥+]?(-?\d+(?:\.\d+)?)/.exec(plain);
+    const found = /^[<>≥+]?(-?\d+(?:\.\d+)?)/.exec(plain);
     // "< 0.001" is less than 0.001 itself
     return found ? Number(found[1]) - (plain.startsWith("<") ? 1e-9 : 0) : NaN;
   };
@@ -136,7 +136,8 @@
           const text = shown(row.cells[column]);
           return { row, place, text, value: numberIn(text) };
         });
-        const numeric = column > 0 || rows.every((one) => !Number.isNaN(one.value));
+        const some = column > 0 ? "some" : "every";
+        const numeric = rows[some]((one) => !Number.isNaN(one.value));
         const order = numeric && column > 0 ? ["descending", "ascending"] : ["ascending", "descending"];
         const now = order[order.indexOf(head.getAttribute("aria-sort")) + 1];
         for (const one of heads) one.removeAttribute("aria-sort");
