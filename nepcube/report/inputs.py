@@ -104,7 +104,7 @@ class ReportInputs:
 
     def unit(self, text: str) -> str:
         """Write a unit as the language of the figures writes a year in it."""
-        return text.replace("yr", self.words["year"])
+        return text.replace("yr", self.words["unit_year"])
 
     @property
     def nep(self) -> str:
