@@ -11,7 +11,7 @@ import numpy as np
 from nepcube import nep
 from nepcube import regions as region_room
 from nepcube.errors import RecipeError, SpecError
-from nepcube.report import Note, say
+from nepcube.report import Note, known, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +188,10 @@ def uncertainty_notes(recipe: recipes.Recipe, tables: Mapping[str, pd.DataFrame]
         systematic=_percent(stated.npp.systematic),
         by_cell=_percent(stated.npp.by_cell),
         by_cell_year=_percent(stated.npp.by_cell_year),
-        coefficients=", ".join(f"{name} {_percent(value)}" for name, value in stated.respiration.items()),
+        coefficients=tuple(
+            say("amount", value=known("coefficient", name), unit=_percent(value))
+            for name, value in stated.respiration.items()
+        ),
         source=stated.source.strip().rstrip(".") or say("note.uncertainty.unsourced"),
         mean=f"{row['mean_gc_m2']:.1f}",
         error=f"{row['standard_error_gc_m2']:.1f}",

@@ -46,7 +46,14 @@ _DRAWN = ("series", "series_by_region", "sink_share", "partial_shares")
 _PLAN: dict[str, tuple[str, ...]] = {
     "years": ("f:series", "t:series", "f:series_by_region", "t:summary", "t:uncertainty", "f:sink_share"),
     "maps": (
-        *("f:map_regions", "f:map_nep_mean", "f:map_nep_slope", "f:map_slope_class", "t:slope_classes"),
+        *(
+            "f:map_regions",
+            "f:map_nep_mean",
+            "f:map_nep_mean_uncertainty",
+            "f:map_nep_slope",
+            "f:map_slope_class",
+            "t:slope_classes",
+        ),
         *("f:map_cv_class", "t:cv_classes", "f:map_trend_class", "t:trend_classes"),
     ),
     "drivers": (
