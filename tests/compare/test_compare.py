@@ -221,6 +221,7 @@ def test_small_differences_keep_their_digits():
 # ------------------------------------------------------------------------------------------------- how the work is cut
 
 
+@pytest.mark.slow
 def test_the_same_whatever_the_block(runs, compared, tmp_path, monkeypatch):
     one = compared["monthly"]
     nepcube.compare_runs(runs.monthly, runs.annual, tmp_path / "128", block=128)

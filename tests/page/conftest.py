@@ -40,7 +40,8 @@ def _chromium():
     return None
 
 
-@pytest.fixture(scope="session")
+# no longer than its module: playwright keeps an event loop running in the thread of the tests
+@pytest.fixture(scope="module")
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
     program = _chromium()

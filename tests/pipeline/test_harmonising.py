@@ -148,6 +148,7 @@ def orography_file(path):
     return height, lat, lon
 
 
+@pytest.mark.slow
 def test_temperature_at_the_height_of_the_cells(archive, write_recipe, tools, tmp_path):
     height, lat, lon = orography_file(tmp_path / "orography.nc")
     dem_file(tmp_path / "dem.tif")

@@ -116,6 +116,7 @@ def make_inputs(
     slope_breaks, cv_breaks = (-0.477, 0.0, 0.484, 0.813), (0.138, 0.219, 0.339, 0.559)
     data = {
         "nep_mean": ((dy, dx), mean.astype("float32"), {"units": spec.CARBON_FLUX}),
+        "nep_mean_uncertainty": ((dy, dx), (0.17 * np.abs(mean)).astype("float32"), {"units": spec.CARBON_FLUX}),
         "nep_cv": ((dy, dx), cv.astype("float32")),
         "nep_slope": ((dy, dx), slope.astype("float32")),
         "nep_slope_pvalue": ((dy, dx), np.exp(-3 * np.abs(slope)).astype("float32")),

@@ -291,6 +291,7 @@ def test_a_run_that_is_continued_keeps_its_shards(finished, of_shards, tools, tm
     tools.same_tables(out, of_shards)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_damaged_is_found_and_mended(of_shards, finished, tools, tmp_path):
     import shutil
 
