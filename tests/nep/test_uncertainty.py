@@ -297,7 +297,7 @@ def test_the_same_bytes_however_it_is_cut_and_lazy(chunks):
 
 def test_the_curvature_that_the_page_tells():
     """exp(b T) of a normal b is log-normal: its standard deviation over b T exp(b T) sd(b)."""
-    page = (Path(nep.__file__).parents[2] / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "uncertainty.md").read_text(encoding="utf-8")
     rows = re.findall(r"^ *\| (\d+) % \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \|$", page, re.MULTILINE)
     assert [int(row[0]) for row in rows] == [10, 20, 30]
     for relative, *told in rows:
