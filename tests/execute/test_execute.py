@@ -163,8 +163,8 @@ def test_short_jobs_go_to_a_cluster_together(cluster, monkeypatch):
     told = Submitted(cluster, monkeypatch)
     assert sorted(cluster.map(square, range(400))) == [(n, n * n) for n in range(400)]
     assert sum(told.sizes) == 400
-    assert len(told.sizes) < 40
-    assert max(told.sizes) == 32
+    assert len(told.sizes) < 100
+    assert 8 < max(told.sizes) <= 32
 
 
 def slow_at_last(n):

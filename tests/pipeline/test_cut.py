@@ -132,7 +132,7 @@ def stopped_run(recipe, out, stage, n, *, block=64):
     ("stage", "n"),
     [
         pytest.param("ingest", 0, marks=pytest.mark.slow),
-        ("ingest", 9),
+        pytest.param("ingest", 9, marks=pytest.mark.slow),
         pytest.param("ingest", 36, marks=pytest.mark.slow),
         pytest.param("analyse", 0, marks=pytest.mark.slow),
         pytest.param("analyse", 4, marks=pytest.mark.slow),
@@ -298,7 +298,7 @@ def test_a_longer_period_ingests_the_new_year_only(five_years, finished, tools):
 @pytest.mark.parametrize(
     ("stage", "n"),
     [
-        ("ingest", 1),
+        pytest.param("ingest", 1, marks=pytest.mark.slow),
         pytest.param("analyse", 0, marks=pytest.mark.slow),
         pytest.param("aggregate", 2, marks=pytest.mark.slow),
     ],
