@@ -16,7 +16,7 @@ from nepcube.errors import SpecError
 from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
-from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of
+from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of, domain_map
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done
 from nepcube.pipeline.provenance import note_regions
 from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
@@ -230,7 +230,7 @@ def region_notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     if run.polygons is None:
         return []
     # what has no centre is known by now
-    out = [*run.polygons.notes, *region_room.placing_notes(run.polygons, run.grid, overlap="exact")]
+    out = [*run.polygons.notes, *region_room.outside_notes(run.polygons, run.grid)]
     table = tables["regions"]
     touched, counted = table["n_cells_touched"] > 0, table["n_cells"].fillna(-1) == 0
     missed = [str(name) for name in table["region"][touched & counted] if name != "all"]
@@ -254,7 +254,7 @@ def field_table(run: Run) -> dict[str, pd.DataFrame]:
             run.statistics.describe(name, {}, anew=_FIELD)
         return {}
     alpha = run.recipe.statistics.alpha
-    where = "region_share" if run.exact else "region"
+    where = domain_map(run.exact)
     maps = store.lazy_maps(run.statistics.path, [where, *_tested(run)])
     mask = None if run.regions is None else maps[where] > 0
     first, last = run.recipe.period

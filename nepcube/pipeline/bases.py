@@ -13,6 +13,7 @@ import numpy as np
 from nepcube import harmonise, nep, store
 from nepcube.grid import Window, cell_area, dims
 from nepcube.pipeline import inputs
+from nepcube.pipeline.classing import domain_map, inside
 from nepcube.pipeline.context import Run
 from nepcube.pipeline.ingest import native_series
 from nepcube.pipeline.sampling import ELEVATION, sampling_of
@@ -41,11 +42,12 @@ def basis_table(run: Run) -> pd.DataFrame:
 
     stride = max(1, int(np.ceil(np.sqrt(run.grid.shape[0] * run.grid.shape[1] / _CELLS))))
     sample = _sampled(run.grid, stride)
-    maps = store.read_sample(run.statistics.path, ["region", "nep_count", "npp_mean"], stride)
-    counts = maps["nep_count"] > 0
-    if run.region_names:
-        counts &= maps["region"] > 0
+    where = domain_map(run.exact)
+    maps = store.read_sample(run.statistics.path, [where, "nep_count", "npp_mean"], stride)
+    counts = (maps["nep_count"] > 0) & inside(maps[where], bool(run.region_names))
     area = np.broadcast_to(_areas(sample), counts.shape)
+    if run.exact:
+        area = area * maps[where]
     npp = _mean(maps["npp_mean"], area, counts)
     native = {q: inputs.open_native(run.recipe, q, run.grid) for q in ("temperature", "precipitation")}
     heights = _heights(run, sample, stride)

@@ -85,7 +85,9 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
     try:
         grid, regions = grid_of(recipe)
         if regions is not None and recipe.regions is not None:
-            notes = [*regions.notes, *region_room.placing_notes(regions, grid, overlap=recipe.regions.overlap)]
+            notes = [*regions.notes, *region_room.outside_notes(regions, grid)]
+            if recipe.regions.overlap == "centre":
+                notes += region_room.missed_notes(regions, grid)
     except NepcubeError as error:
         if not generated:
             faults.append(error)

@@ -74,7 +74,7 @@ class Count:
 
 def count_job(job: Count) -> tuple[NDArray[Any], ...]:
     """Count the values of a map within the regions, weighted by area."""
-    where = "region_share" if job.exact else "region"
+    where = domain_map(job.exact)
     maps = store.read_block(job.statistics.path, [job.source, where], job.window)
     values = np.abs(maps[job.source]) if job.absolute else maps[job.source]
     weights = areas(job.grid, job.window) * job.scale
@@ -83,6 +83,11 @@ def count_job(job: Count) -> tuple[NDArray[Any], ...]:
     counts = Bins.along(job.path).empty()
     counts.take(np.where(inside(maps[where], job.regions), values, np.nan), weights)
     return counts.packed()
+
+
+def domain_map(exact: bool) -> str:
+    """Name the map of where the regions are: shares of cells, or labels by their centres."""
+    return "region_share" if exact else "region"
 
 
 def inside(labels: NDArray[Any], regions: bool) -> NDArray[np.bool_]:

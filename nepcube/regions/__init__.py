@@ -5,7 +5,7 @@ from nepcube.regions.crossing import REST, cross, cross_fractions, crossed_group
 from nepcube.regions.labels import label_attrs, label_regions, label_window
 from nepcube.regions.lattices import Lattice, Sheet, lattices_of
 from nepcube.regions.members import Members
-from nepcube.regions.placing import missed_note, placing_notes
+from nepcube.regions.placing import missed_note, missed_notes, outside_notes
 from nepcube.regions.polygons import Regions, load_regions, outline_labels, read_regions
 from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
 from nepcube.regions.shares import UNION, share_window
@@ -49,8 +49,9 @@ __all__ = [
     "lattices_of",
     "load_regions",
     "missed_note",
+    "missed_notes",
     "outline_labels",
-    "placing_notes",
+    "outside_notes",
     "read_regions",
     "require_overlap",
     "require_whole_numbers",

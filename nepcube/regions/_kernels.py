@@ -18,7 +18,7 @@ FINE = float(1 << 50)
 
 
 @compiled
-def _add(out: Any, value: float) -> None:
+def add(out: Any, value: float) -> None:
     coarse = np.rint(value * COARSE)
     out[0] += np.int64(coarse)
     out[1] += np.int64(np.rint((value - coarse / COARSE) * FINE))
@@ -51,13 +51,13 @@ def year_sums(
                 a = areas[c] * share
                 p = v * a
                 cells[0, g, t] += 1
-                _add(area[0, g, t], a)
-                _add(total[0, g, t], p)
+                add(area[0, g, t], a)
+                add(total[0, g, t], p)
                 if v != 0.0:
                     k = 1 if v > 0.0 else 2
                     cells[k, g, t] += 1
-                    _add(area[k, g, t], a)
-                    _add(total[k, g, t], p)
+                    add(area[k, g, t], a)
+                    add(total[k, g, t], p)
     return cells, area, total
 
 
@@ -71,7 +71,7 @@ def class_sums(
         g = which[r]
         share = shares[r]
         for c in range(starts[r], starts[r] + lengths[r]):
-            _add(out[g, places[classes[c]]], areas[c] * share)
+            add(out[g, places[classes[c]]], areas[c] * share)
     return out
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from nepcube.compiling import compiled
+from nepcube.regions._kernels import add
 
-COARSE = float(1 << 20)
-FINE = float(1 << 50)
 #: what a place is marked with that lies in no cell of the window, and one too near to an edge to be told
 OUTSIDE, UNSURE = -1, -2
 
@@ -144,10 +143,7 @@ def sum_values(cells: Any, values: Any, missing: Any, sums: Any, counts: Any, ex
             if missing[i, j]:
                 continue
             counts[p] += 1
-            value = values[i, j]
-            coarse = np.rint(value * COARSE)
-            sums[p, 0] += np.int64(coarse)
-            sums[p, 1] += np.int64(np.rint((value - coarse / COARSE) * FINE))
+            add(sums[p], values[i, j])
 
 
 @compiled

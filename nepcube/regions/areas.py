@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.grid import authalic_zone
-from nepcube.regions.projecting import straightened
+from nepcube.regions.projecting import Nowhere, straightened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def authalic_areas(polygons: NDArray[np.object_], crs: Any) -> NDArray[np.float6
 
     Raises
     ------
-    ValueError
+    Nowhere
         A point of theirs is nowhere on the globe.
     """
     import shapely
@@ -48,7 +48,8 @@ def authalic_areas(polygons: NDArray[np.object_], crs: Any) -> NDArray[np.float6
         def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
             found = np.stack(transform(points[:, 0], points[:, 1]), axis=1)
             if not np.isfinite(found).all():
-                raise ValueError("a point of it is nowhere on the globe")
+                x, y = points[~np.isfinite(found).all(axis=1)][0]
+                raise Nowhere(f"{x:.6f}, {y:.6f} is nowhere on the globe")
             return found
 
         kept = shapely.transform(straightened(kept, moved, degrees=True), moved)
@@ -79,7 +80,14 @@ def _ring_areas(rings: NDArray[np.object_], *, wound: bool) -> NDArray[np.float6
         for node, weight in zip(nodes, weights, strict=True):
             at = a[chosen, 1] + (b[chosen, 1] - a[chosen, 1]) * (1 + node) / 2
             height[chosen] += weight / 2 * (authalic_zone(at) - zero[chosen])
-    return np.bincount(of_edge, np.radians(width) * height, minlength=len(rings)) / 1e6
+    around = np.bincount(of_edge, np.radians(width), minlength=len(rings))
+    area = np.bincount(of_edge, np.radians(width) * height, minlength=len(rings))
+    # a ring that goes once around holds a pole, and with it the cap from its first vertex on: of both the nearer
+    polar = np.flatnonzero(np.abs(around) > math.pi)
+    first = authalic_zone(points[np.searchsorted(of, polar), 1])
+    caps = np.abs([around[polar] * (authalic_zone(np.array(pole)) - first) - area[polar] for pole in (90.0, -90.0)])
+    area[polar] = caps.min(axis=0)
+    return area / 1e6
 
 
 def told_area(area: float) -> str:

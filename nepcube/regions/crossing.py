@@ -67,11 +67,8 @@ def crossed_groups(
 
 
 def split(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the stratum of each row into a column of its own, after the region; a year of no value is none."""
+    """Put the stratum of each row into a column of its own, after the region."""
     out = table.copy()
-    for column in ("min_year", "max_year"):
-        if column in out.columns:
-            out[column] = out[column].astype("Int64").mask(out["min_gc_m2"].isna())
     names: Any = out["region"].str.split(_SIGN, n=1, regex=False)
     out["region"] = names.str[0]
     out.insert(int(out.columns.get_loc("region")) + 1, "stratum", names.str[1])  # type: ignore[arg-type]

@@ -19,14 +19,13 @@ _TRIED = 32
 _LABELLED = 1 << 20
 
 
-def placing_notes(regions: Regions, grid: GeoBox, *, overlap: str) -> list[str]:
-    """Say which regions lie outside the grid or reach beyond it and, for "centre", which hold the centre of no cell."""
+def outside_notes(regions: Regions, grid: GeoBox) -> list[str]:
+    """Say which regions lie outside the grid or reach beyond it."""
     import shapely
 
     names = regions.names
     polygons = regions.frame.geometry.to_numpy()
-    y, x = edges(grid)
-    box = shapely.box(x.min(), y.min(), x.max(), y.max())
+    box = _box(grid)
     meets, within = shapely.intersects(polygons, box), shapely.covers(box, polygons)
     out = []
     outside = [n for n, met in zip(names, meets, strict=True) if not met]
@@ -35,12 +34,24 @@ def placing_notes(regions: Regions, grid: GeoBox, *, overlap: str) -> list[str]:
     beyond = [n for n, met, whole in zip(names, meets, within, strict=True) if met and not whole]
     if beyond:
         out.append(f"{count_of(beyond)} reaching beyond the grid, counted within it only: {told_names(beyond)}.")
-    if overlap == "centre":
-        shapes = shapes_of(regions.frame)
-        missed = [names[k] for k in np.flatnonzero(meets) if not holds_centre(shapes, int(k), grid)]
-        if missed:
-            out.append(missed_note(missed))
     return out
+
+
+def missed_notes(regions: Regions, grid: GeoBox) -> list[str]:
+    """Say which regions on the grid hold the centre of no cell."""
+    import shapely
+
+    shapes = shapes_of(regions.frame)
+    meets = shapely.intersects(regions.frame.geometry.to_numpy(), _box(grid))
+    missed = [regions.names[k] for k in np.flatnonzero(meets) if not holds_centre(shapes, int(k), grid)]
+    return [missed_note(missed)] if missed else []
+
+
+def _box(grid: GeoBox) -> Any:
+    import shapely
+
+    y, x = edges(grid)
+    return shapely.box(x.min(), y.min(), x.max(), y.max())
 
 
 def missed_note(names: list[str]) -> str:

@@ -12,7 +12,14 @@ import numpy as np
 from nepcube.errors import RegionError
 from nepcube.regions.areas import authalic_areas, told_area
 from nepcube.regions.overlaps import Overlaps, overlaps_of
-from nepcube.regions.projecting import only_polygons, projected, require_short_edges, within_longitudes
+from nepcube.regions.projecting import (
+    Nowhere,
+    only_polygons,
+    projected,
+    require_degrees,
+    require_short_edges,
+    within_longitudes,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -88,6 +95,8 @@ def read_regions(
         The file is unreadable, has no CRS or no such column; a geometry is invalid, empty or no polygon, or has an edge
         of more than half the globe; two regions have one name, or, with "centre", overlap by more than a sliver.
     """
+    from pyproj.exceptions import ProjError
+
     path = os.fspath(path)
     frame = _opened(path, name)
     names = _names(frame, name, path)
@@ -95,8 +104,30 @@ def read_regions(
     def where(k: int) -> str:
         return f"{path}: region {names[k]!r} (feature {k + 1})"
 
+    try:
+        return _read(frame, names, where, path, crs, exact=overlap == "exact", mend=mend)
+    except (Nowhere, ProjError) as error:
+        raise RegionError(
+            f"{path}: cannot be brought to {crs!r} ({' '.join(str(error).split())[:120]}).",
+            "Check the file's CRS and `grid.crs`.",
+        ) from None
+
+
+def _read(
+    frame: gpd.GeoDataFrame,
+    names: list[str],
+    where: Callable[[int], str],
+    path: str,
+    crs: str,
+    *,
+    exact: bool,
+    mend: bool,
+) -> Regions:
     notes: list[str] = []
-    polygons = _valid(frame, names, where, mend, notes)
+    polygons = _drawn(frame, where)
+    if frame.crs.is_geographic:
+        require_degrees(polygons, where)
+    polygons = _valid(polygons, frame.crs, names, where, mend, notes)
     if frame.crs.is_geographic:
         require_short_edges(polygons, where)
         polygons, cut = within_longitudes(polygons)
@@ -107,17 +138,10 @@ def read_regions(
                 "globe."
             )
     shared = overlaps_of(polygons, frame.crs)
-    _require_apart(shared, names, path, exact=overlap == "exact")
+    _require_apart(shared, names, path, exact=exact)
     notes += _overlap_notes(shared, names)
-    try:
-        areas, new = authalic_areas(polygons, frame.crs), authalic_areas(shared.firsts, frame.crs)
-        polygons, firsts = _brought(polygons, shared.firsts, frame.crs, crs, straight=overlap == "exact")
-    except RegionError:
-        raise
-    except Exception as error:
-        raise RegionError(
-            f"{path}: cannot be brought to {crs!r} ({' '.join(str(error).split())[:120]}).", "Check `grid.crs`."
-        ) from None
+    areas, new = authalic_areas(polygons, frame.crs), authalic_areas(shared.firsts, frame.crs)
+    polygons, firsts = _brought(polygons, shared.firsts, frame.crs, crs, straight=exact)
     out = _frame(names, polygons, crs).assign(area_km2=areas, shared_km2=shared.of_each, first=list(firsts))
     return Regions(out, float(new.sum()), tuple(notes))
 
@@ -162,9 +186,7 @@ def _names(frame: gpd.GeoDataFrame, column: str, path: str) -> list[str]:
     return list(names)
 
 
-def _valid(
-    frame: gpd.GeoDataFrame, names: Sequence[str], where: Callable[[int], str], mend: bool, notes: list[str]
-) -> NDArray[np.object_]:
+def _drawn(frame: gpd.GeoDataFrame, where: Callable[[int], str]) -> NDArray[np.object_]:
     import shapely
 
     polygons: NDArray[np.object_] = shapely.force_2d(frame.geometry.to_numpy())
@@ -173,6 +195,19 @@ def _valid(
             raise RegionError(f"{where(k)} has no geometry.", "Remove the feature, or draw it.")
         if geometry.geom_type not in {"Polygon", "MultiPolygon"}:
             raise RegionError(f"{where(k)} is a {geometry.geom_type}, not a polygon.", "Use polygons.")
+    return polygons
+
+
+def _valid(
+    polygons: NDArray[np.object_],
+    crs: Any,
+    names: Sequence[str],
+    where: Callable[[int], str],
+    mend: bool,
+    notes: list[str],
+) -> NDArray[np.object_]:
+    import shapely
+
     for k in np.flatnonzero(~shapely.is_valid(polygons)).tolist():
         reason = shapely.is_valid_reason(polygons[k])
         if not mend:
@@ -183,7 +218,7 @@ def _valid(
         mended = only_polygons(shapely.make_valid(polygons[k]))
         if mended is None:
             raise RegionError(f"{where(k)} has no area ({reason}).", "Remove the feature, or draw it.")
-        before, after = authalic_areas(np.array([polygons[k], mended], object), frame.crs)
+        before, after = authalic_areas(np.array([polygons[k], mended], object), crs)
         polygons[k] = mended
         notes.append(
             f"Region {names[k]!r} was not valid ({reason}) and was mended: {told_area(abs(before))} as drawn, "

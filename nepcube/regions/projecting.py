@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     Polygons = NDArray[np.object_]
     Points = NDArray[np.float64]
 
+
+class Nowhere(ValueError):
+    """A point of a polygon has no place in another CRS."""
+
+
 # how far an edge may lie from where it is straight in the file's CRS: a hundredth of a metre, and what it is in degrees
 _METRES, _DEGREES = 0.01, 1e-7
 # an edge is halved no more often: pieces of a millionth are straight enough anywhere
@@ -35,8 +40,8 @@ def projected(polygons: Polygons, source: Any, target: Any, *, straight: bool) -
 
     Raises
     ------
-    ValueError
-        A point of theirs is nowhere in the target.
+    Nowhere
+        A point of theirs has no place in the target.
     RegionError
         One encloses a pole and the target counts degrees.
     """
@@ -51,7 +56,7 @@ def projected(polygons: Polygons, source: Any, target: Any, *, straight: bool) -
         out = np.stack(transform(points[:, 0], points[:, 1]), axis=1)
         if not np.isfinite(out).all():
             x, y = points[~np.isfinite(out).all(axis=1)][0]
-            raise ValueError(f"there is no place for {x:.6f}, {y:.6f}")
+            raise Nowhere(f"{x:.6f}, {y:.6f} is nowhere in the grid's CRS")
         return out
 
     if straight:
@@ -142,6 +147,20 @@ def only_polygons(geometry: Any) -> Any:
     if not kept.size:
         return None
     return kept[0] if kept.size == 1 else shapely.union_all(kept)
+
+
+def require_degrees(polygons: Polygons, where: Callable[[int], str]) -> None:
+    """Refuse coordinates that are no longitudes and latitudes, such as metres of a file that names no CRS."""
+    import shapely
+
+    west, south, east, north = shapely.bounds(polygons).T
+    odd = np.flatnonzero((south < -90.0) | (north > 90.0) | (west < -540.0) | (east > 540.0))
+    if odd.size:
+        k = int(odd[0])
+        raise RegionError(
+            f"{where(k)} reaches from {west[k]:g}, {south[k]:g} to {east[k]:g}, {north[k]:g}: these are no degrees.",
+            "Save the file again with its true CRS (GeoJSON has longitude and latitude alone, in this order).",
+        )
 
 
 def require_short_edges(polygons: Polygons, where: Callable[[int], str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from nepcube.errors import RegionError
 from nepcube.grid import Window
 from nepcube.regions.lattices import Lattice, Placing
+from nepcube.regions.sums import exact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -283,7 +284,7 @@ def _sum(stratum: Stratum, lattice: Lattice, placing: Placing, cells: int) -> tu
     _fill(placing, expected == 0, read, put)
     if not expected.any():
         return None
-    total = sums[:, 0] / _pixels.COARSE + sums[:, 1] / _pixels.FINE
+    total = exact(sums)
     with np.errstate(invalid="ignore"):
         return np.where(counts > 0, total / counts, np.nan), counts, expected
 

@@ -75,8 +75,7 @@ def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]
         trend = trends[str(region)]
         half = float(stdtrit(trend["n"] - 2, (1.0 + level) / 2)) * trend["stderr"] if trend["n"] > 2 else np.nan
         known = bool(np.isfinite(means).any())
-        low = int(np.nanargmin(means)) if known else 0
-        high = int(np.nanargmax(means)) if known else 0
+        low, high = (int(np.nanargmin(means)), int(np.nanargmax(means))) if known else (0, 0)
         rows.append(
             {
                 "region": region,
@@ -85,9 +84,9 @@ def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]
                 "slope_gc_m2_yr": trend["slope"],
                 "slope_pvalue": trend["pvalue"],
                 "min_gc_m2": means[low],
-                "min_year": int(years[low]),
+                "min_year": int(years[low]) if known else pd.NA,
                 "max_gc_m2": means[high],
-                "max_year": int(years[high]),
+                "max_year": int(years[high]) if known else pd.NA,
                 "cv": trend["cv"],
                 "area_km2": float(part["area_km2"].max()),
                 "region_area_km2": float(part["region_area_km2"].iloc[0]),
@@ -95,9 +94,10 @@ def summary_table(series: pd.DataFrame, trends: Mapping[str, Mapping[str, float]
                 "slope_upper_gc_m2_yr": trend["slope"] + half,
                 "mean_tgc_yr": float(np.mean(totals)),
                 "cumulative_tgc": float(np.sum(totals)),
+                "n_years": int(trend["n"]),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"min_year": "Int64", "max_year": "Int64"})
 
 
 def class_table(

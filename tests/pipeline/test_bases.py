@@ -49,6 +49,18 @@ def test_the_report_compares_the_bases_that_the_inputs_allow(archive, tools, wri
     assert table.rh_mean_gc_m2["monthly"] > 4 * table.rh_mean_gc_m2["annual"]
 
 
+def test_the_bases_go_by_shares_where_the_tables_do(copied, tools, tmp_path):
+    # tables by shares of the same cells: the mean of this sample, which is the whole, is that of the summary
+    recipe = tmp_path / "exact.yaml"
+    recipe.write_text(copied.recipe.read_text().replace("name: name", "name: name\n  overlap: exact"))
+    out = tools.do_stages(recipe, copied.out, "aggregate")
+    mean = pd.read_csv(out / "tables" / "respiration_bases.csv").set_index("basis").nep_mean_gc_m2["annual"]
+    summary = pd.read_csv(out / "tables" / "summary.csv").set_index("region").mean_gc_m2["all"]
+    by_centres = pd.read_csv(out / "tables" / "regions.csv").set_index("region").mean_centre_gc_m2["all"]
+    np.testing.assert_allclose(mean, summary, rtol=2e-6)
+    assert abs(by_centres / summary - 1) > 2e-5
+
+
 @pytest.mark.slow
 def test_the_daily_basis_is_the_sum_over_days(archive, tools, write_recipe, tmp_path):
     days = pd.date_range("2001-01-01", "2006-12-31")

@@ -183,6 +183,7 @@ def check_series(made):
             "slope_upper_gc_m2_yr": slope + half,
             "mean_tgc_yr": totals.mean(),
             "cumulative_tgc": totals.sum(),
+            "n_years": years.size,
         }
         assert set(expected) == set(summary.columns)
         for column, exact in expected.items():

@@ -4,6 +4,7 @@ import itertools
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given
@@ -25,7 +26,16 @@ from region_factories import (
 import nepcube as nc
 from nepcube.errors import RegionError
 from nepcube.grid import cell_area
-from nepcube.regions import UNION, label_window, placing_notes, read_regions, shapes_of, share_window
+from nepcube.regions import (
+    UNION,
+    label_window,
+    missed_notes,
+    outside_notes,
+    read_regions,
+    shapes_of,
+    share_window,
+    summary_table,
+)
 from nepcube.regions.areas import authalic_areas
 from nepcube.regions.overlaps import overlaps_of
 
@@ -238,12 +248,12 @@ def test_what_is_outside_the_grid_or_between_centres_is_said(tmp_path):
         "plain": shapely.box(90.2, 32.1, 90.9, 32.4),
     }
     regions = read_regions(file_of(tmp_path, polygons.values(), list(polygons)))
-    notes = placing_notes(regions, grid, overlap="centre")
+    notes = [*outside_notes(regions, grid), *missed_notes(regions, grid)]
     assert notes[0] == "1 region outside the grid, with nothing in the tables: 'far'."
     assert notes[1] == "1 region reaching beyond the grid, counted within it only: 'over the edge'."
     assert notes[2].startswith("2 regions with the centre of no cell")
     assert notes[2].endswith(": 'tiny', 'between'.")
-    assert len(placing_notes(regions, grid, overlap="exact")) == 2
+    assert len(notes) == 3
     labels = label_window(shapes_of(regions.frame), grid, whole(grid))
     assert set(np.unique(labels)) == {0, 2, 5}
     members = share_window(shapes_of(regions.frame), grid, whole(grid))
@@ -256,3 +266,52 @@ def test_the_frame_has_what_others_read(tmp_path):
     assert found.names == ["r0"]
     assert found.frame["first"][0] is found.frame.geometry[0]
     assert frame_of([shapely.box(0, 0, 1, 1)]).crs == "EPSG:4326"
+
+
+# --- what no degrees, no place and no parallel are -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "pole"), [(3031, -90), (3413, 90)])
+def test_the_area_of_a_polygon_around_a_pole(tmp_path, code, pole):
+    crs = CRS.from_epsg(code)
+    ring = shapely.Point(0, 0).buffer(1e6, quad_segs=32).difference(shapely.Point(2e5, 0).buffer(1e5))
+    square = shapely.box(-1e6, -1.2e6, 1.1e6, 0.9e6).difference(shapely.Point(0, 0).buffer(3e5))
+    areas = authalic_areas(np.array([ring, square], object), crs)
+    for found, polygon in zip(areas, (ring, square), strict=True):
+        # the same in an equal-area plane around the pole, to which edges are carried in many pieces
+        plane = CRS.from_proj4(f"+proj=laea +lat_0={pole} +lon_0=0 +datum=WGS84")
+        carried = gpd.GeoSeries([shapely.segmentize(polygon, 500.0)], crs=crs).to_crs(plane)
+        assert found == pytest.approx(carried.area.iloc[0] / 1e6, rel=1e-6)
+
+
+@pytest.mark.parametrize("polygon", [shapely.box(500000, 3500000, 500300, 3500200), shapely.box(10, 80, 20, 120)])
+def test_what_are_no_degrees_is_refused(tmp_path, polygon):
+    with pytest.raises(RegionError, match="these are no degrees") as told:
+        read_regions(file_of(tmp_path, [shapely.box(1, 1, 2, 2), polygon]))
+    assert "region 'r1' (feature 2)" in told.value.what
+
+
+@pytest.mark.parametrize("shapes", [[(0, 0), (5e6, 0)], [(0, 0)]])
+def test_what_has_no_place_is_told_in_two_lines(tmp_path, shapes):
+    far = [shapely.box(9e7 + x, 9e7 + y, 9.9e7 + x, 9.9e7 + y) for x, y in shapes]
+    with pytest.raises(RegionError, match="cannot be brought to 'EPSG:4326'") as told:
+        read_regions(file_of(tmp_path, far, crs="EPSG:6933"), overlap="exact")
+    assert len(str(told.value).splitlines()) == 2
+
+
+def test_a_region_without_a_value_has_no_extreme_year():
+    sums = {"slope": np.nan, "pvalue": np.nan, "stderr": np.nan, "n": 0.0, "cv": np.nan}
+    series = pd.DataFrame(
+        {
+            "region": ["a", "a"],
+            "year": [2001, 2002],
+            "mean_gc_m2": [np.nan] * 2,
+            "total_tgc": [0.0] * 2,
+            "area_km2": [0.0] * 2,
+            "region_area_km2": [4.0] * 2,
+        }
+    )
+    (row,) = summary_table(series, {"a": sums}, level=0.95).itertuples()
+    assert row.min_year is pd.NA
+    assert row.max_year is pd.NA
+    assert row.n_years == 0
