@@ -25,6 +25,8 @@ Say = Callable[[str], None]
 # a worker's memory is what its jobs hold, which the plan bounds: nothing is spilled, no worker paused or ended for it
 _NO_SPILLING = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause", "terminate")}
 
+# a task goes on to another worker this often: its jobs are several, and each loss of a worker counts for all of them
+_LOSSES = 10
 # a worker is one core: zarr would code chunks on threads beside it
 _ONE_THREAD = {"ZARR_THREADING__MAX_WORKERS": "1"}
 
@@ -144,7 +146,8 @@ def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
     from distributed.utils import LoopRunner
 
     before = set(multiprocessing.active_children())
-    config = {"distributed.worker.daemon": True, "distributed.scheduler.worker-ttl": None} | _NO_SPILLING
+    config: dict[str, Any] = {"distributed.worker.daemon": True, "distributed.scheduler.worker-ttl": None}
+    config |= _NO_SPILLING | {"distributed.scheduler.allowed-failures": _LOSSES}
     with ExitStack() as opened:
         with signals.held():
             opened.enter_context(dask.config.set(config))
