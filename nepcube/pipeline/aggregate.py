@@ -141,7 +141,7 @@ def _job(
     classes: tuple[Classes, ...] = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> Job:
-    # a job is sent to a worker with no more polygons than it can meet
+    # a job is sent to a worker with no more polygons and files than it can meet
     shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
     return Job(
         grid=run.grid,
@@ -160,7 +160,7 @@ def _job(
         alpha=run.recipe.statistics.alpha,
         errors=errors_of(run.recipe),
         thresholds=thresholds or {},
-        strata=strata,
+        strata=tuple(one.near(run.grid, window) for one in strata),
     )
 
 

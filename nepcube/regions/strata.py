@@ -7,7 +7,7 @@ coarse as the grid or coarser, gives it the pixel that holds the cell's centre.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -82,6 +82,22 @@ class Stratum:
         """The number in the map of each class: its code where all fit, else its rank."""
         own = self.kind == "categorical" and not self.change and self.codes[0] >= 0 and self.codes[-1] <= MOST
         return dict(zip(self.codes if own else range(len(self.labels)), self.labels, strict=True))
+
+    def near(self, grid: GeoBox, window: Window) -> Stratum:
+        """Give the stratum with the files only that a window needs, so that it is light to send; its cells are equal.
+
+        Parameters
+        ----------
+        grid : odc.geo.geobox.GeoBox
+        window : Window
+
+        Returns
+        -------
+        Stratum
+            A lattice of which no file is near is left out.
+        """
+        near = [[lattice.near(grid, window) for lattice in year] for year in self.lattices]
+        return replace(self, lattices=tuple(tuple(one for one in year if one is not None) for year in near))
 
 
 @dataclass(frozen=True)

@@ -360,6 +360,64 @@ def test_a_window_reads_its_own_part_in_pieces():
     assert sheet.most <= 1024**2
 
 
+def scattered(folder, kind):
+    """Tiles in two zones, one raster that overlaps none, and a stratum of all."""
+    paths = []
+    for zone, x0 in (("46", 778_000), ("47", 226_000)):
+        for r, c in itertools.product(range(4), range(3)):
+            values = patches((130, 130), 10 * r + c).astype(np.float32 if kind == "slope" else np.uint8)
+            at = Affine(60, 0, x0 + 120 * 60 * c, 0, -60, 3_684_000 - 130 * 60 * r)
+            # neighbours share ten columns, which must be equal
+            values[:, :10] = values[:, 120:] = 30
+            paths.append(write(folder / f"near-{kind}-{zone}-{r}{c}.tif", values, at, f"EPSG:326{zone}"))
+    if kind == "slope":
+        return continuous(paths, breaks=(10.0,), slope=True, most=True)
+    return categorical(paths, fractions=kind == "fraction", most=True)
+
+
+@pytest.mark.parametrize("kind", ["majority", "fraction", "slope"])
+def test_files_far_from_a_window_are_left_out_and_its_cells_stay(folder, kind):
+    grid = grid_of()
+    stratum = scattered(folder, kind)
+    count = sum(len(lattice.files) for lattice in stratum.lattices[0])
+    kept = []
+    for y0, x0 in itertools.product((0, 4, 9), (0, 5, 10)):
+        w = Window(y0, min(y0 + 2, grid.shape[0]), x0, min(x0 + 2, grid.shape[1]))
+        near = stratum.near(grid, w)
+        kept.append(sum(len(lattice.files) for lattice in near.lattices[0]))
+        one, all_of = stratum_window(near, grid, w), stratum_window(stratum, grid, w)
+        for a, b in ((one.classes, all_of.classes), (one.counts, all_of.counts), (one.mean, all_of.mean)):
+            assert (a is None and b is None) or a.tobytes() == b.tobytes()
+    assert 0 < max(kept) < count
+    assert min(kept) < max(kept)
+    nowhere = nc.target_grid((10, 10, 11, 11), resolution="0.5 deg")
+    assert stratum.near(nowhere, whole(nowhere)).lattices == ((),)
+    assert (stratum_window(stratum.near(nowhere, whole(nowhere)), nowhere, whole(nowhere)).classes == 255).all()
+
+
+def test_what_is_sent_does_not_grow_with_far_files(folder):
+    import pickle
+    from dataclasses import replace
+
+    path = write(folder / "tile.tif", np.full((100, 100), 30, np.uint8), Affine(0.01, 0, 96, 0, -0.01, 34))
+    band = sources.open_band(path)
+    assert sources.open_band(path).wkt is band.wkt
+    grid = nc.target_grid((90, 20, 110, 40), resolution="0.1 deg")
+
+    def sent(many):
+        tiles = [
+            replace(band, path=f"tile{k:05}.tif", transform=(0.01, 0.0, 70.0 + k % 50, 0.0, -0.01, 50.0 - k // 50))
+            for k in range(many)
+        ]
+        stratum = Stratum("landcover", "categorical", (lattices_of(tiles),), NAMES, codes=CODES)
+        return len(pickle.dumps(stratum.near(grid, Window(100, 110, 100, 110)))), len(pickle.dumps(stratum))
+
+    # the window lies in the first 1100 tiles; what follows is south of it
+    (few, less), (many, more) = sent(1200), sent(2500)
+    assert few == many < 20_000
+    assert more > less + 1300 * 40
+
+
 # ------------------------------------------------------------------------------------------------------ what is refused
 
 
