@@ -17,6 +17,7 @@ from nepcube.errors import RegionError
 from nepcube.grid import Window
 from nepcube.regions.lattices import Lattice, Placing
 from nepcube.regions.seams import TOGETHER, Seam
+from nepcube.regions.sums import exact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -310,7 +311,7 @@ def _sum(stratum: Stratum, lattice: Lattice, placing: Placing, cells: int) -> tu
     _fill(placing, expected == 0, read, put)
     if not expected.any():
         return None
-    return sums[:, 0] / _pixels.COARSE + sums[:, 1] / _pixels.FINE, counts, expected
+    return exact(sums), counts, expected
 
 
 class _Choice:

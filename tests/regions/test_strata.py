@@ -26,6 +26,7 @@ from nepcube.regions import (
     lattices_of,
     require_overlap,
     require_whole_numbers,
+    strata,
     stratum_window,
     units_of,
 )
@@ -207,6 +208,21 @@ def test_means_are_exact_means_and_classes_hold_their_lower_break(folder):
     level = write(folder / "level.tif", np.full((4, 4), 100.0), Affine(0.25, 0, 0, 0, -0.25, 1))
     box = nc.target_grid((0, 0, 1, 1), resolution="1 deg")
     assert stratum_window(continuous([level]), box, whole(box)).classes[0, 0] == 1
+
+
+def test_sums_of_pixels_are_rounded_once(folder):
+    # 8 x 8 cells of 64 pixels, whose sums pass what a float64 holds of multiples of 2**-20
+    rng = np.random.default_rng(12)
+    values = np.ldexp(rng.integers(2**20, 2**51, (64, 64)).astype(np.float64), -20)
+    values += np.ldexp(rng.integers(-(2**28), 2**28, (64, 64)).astype(np.float64), -50)
+    path = write(folder / "sums.tif", values, Affine(1 / 64, 0, 0, 0, -1 / 64, 1))
+    grid = nc.target_grid((0, 0, 1, 1), resolution="0.125 deg")
+    stratum = continuous([path])
+    (lattice,) = stratum.lattices[0]
+    sums, counts, _ = strata._sum(stratum, lattice, Placing(grid, whole(grid), lattice), 64)
+    cells = values.reshape(8, 8, 8, 8).swapaxes(1, 2).reshape(64, 64)
+    assert sums.tolist() == [float(sum(map(Fraction, cell.tolist()))) for cell in cells]
+    assert (counts == 64).all()
 
 
 def test_gdals_average_and_mode_agree_where_its_pixels_are_ours(folder):
