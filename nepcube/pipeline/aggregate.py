@@ -42,7 +42,7 @@ def aggregate(run: Run) -> None:
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
         return
-    begin(run, STAGE)
+    record = begin(run, STAGE)
     strata = open_strata(run.recipe, run.grid)
     added = ["region", "region_share", "slope_class", "cv_class", *maps_there(run)]
     run.statistics.remove(added)
@@ -101,7 +101,7 @@ def aggregate(run: Run) -> None:
     with (run.out / "tables").local_folder() as folder:
         report_room.write_tables(tables, folder)
     commit(run, run.statistics, statistics_attrs(run))
-    finish(run, STAGE)
+    finish(run, STAGE, record)
 
 
 def is_by_stratum(name: str) -> bool:
