@@ -164,8 +164,10 @@ def _strip(stratum: Stratum, grid: GeoBox, window: Window) -> Found:
 
 def _categorical(stratum: Stratum, grid: GeoBox, window: Window, lattices: tuple[Lattice, ...]) -> Found:
     cells, k = window.shape[0] * window.shape[1], len(stratum.codes)
-    best = np.zeros((cells, k), np.int64)
-    choice, seam = _Choice(stratum, grid, window, cells), Seam(cells, k)
+    # one lattice alone has no seam, and its counts of pixels take half the memory
+    alone = len(lattices) == 1
+    best = np.zeros((cells, k), np.int32 if alone else np.int64)
+    choice, seam = _Choice(stratum, grid, window, cells), Seam(0 if alone else cells, k)
     for lattice in lattices:
         counted = _count(stratum, lattice, Placing(grid, window, lattice), cells)
         if counted is None:
@@ -181,14 +183,15 @@ def _categorical(stratum: Stratum, grid: GeoBox, window: Window, lattices: tuple
 
         taken = choice.take(lattice, valid, expected, differ)
         best[taken] = counts[taken]
-        seam.add(counts, expected)
+        if not alone:
+            seam.add(counts, expected)
     joined, share = seam.joined()
     best[joined], choice.share[joined] = seam.of(joined), share
     known = choice.share >= stratum.min_fraction
     best[~known] = 0
     # the first of equals is the smallest code
     classes = np.where(known, best.argmax(axis=1), NO_CLASS).astype(np.uint8).reshape(window.shape)
-    return Found(classes, counts=best.reshape(*window.shape, k) if stratum.fractions else None)
+    return Found(classes, counts=best.astype(np.int64).reshape(*window.shape, k) if stratum.fractions else None)
 
 
 def _count(stratum: Stratum, lattice: Lattice, placing: Placing, cells: int) -> tuple[Any, Any] | None:
@@ -248,8 +251,9 @@ def _fill(placing: Placing, wanted: Any, read: Callable[..., Any], put: Callable
 
 def _continuous(stratum: Stratum, grid: GeoBox, window: Window) -> Found:
     cells = window.shape[0] * window.shape[1]
-    best, parts = np.full(cells, np.nan), np.zeros(cells)
-    choice, seam = _Choice(stratum, grid, window, cells), Seam(cells, 1)
+    alone = len(stratum.lattices[0]) == 1
+    best, parts = np.full(cells, np.nan), np.zeros(0 if alone else cells)
+    choice, seam = _Choice(stratum, grid, window, cells), Seam(parts.size, 1)
     for lattice in stratum.lattices[0]:
         summed = _sum(stratum, lattice, Placing(grid, window, lattice), cells)
         if summed is None:
@@ -263,9 +267,10 @@ def _continuous(stratum: Stratum, grid: GeoBox, window: Window) -> Found:
 
         taken = choice.take(lattice, valid, expected, differ)
         best[taken] = mean[taken]
-        # always in the order of the lattices
-        parts += np.where(valid > 0, total / np.maximum(expected, 1), 0.0)
-        seam.add(valid[:, None], expected)
+        if not alone:
+            # always in the order of the lattices
+            parts += np.where(valid > 0, total / np.maximum(expected, 1), 0.0)
+            seam.add(valid[:, None], expected)
     joined, share = seam.joined()
     best[joined], choice.share[joined] = parts[joined] / share, share
     best[choice.share < stratum.min_fraction] = np.nan
