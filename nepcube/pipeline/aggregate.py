@@ -42,7 +42,7 @@ def aggregate(run: Run) -> None:
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
         return
-    begin(run, STAGE)
+    record = begin(run, STAGE)
     strata = open_strata(run.recipe, run.grid)
     added = ["region", "region_share", "slope_class", "cv_class", *maps_there(run)]
     run.statistics.remove(added)
@@ -101,7 +101,7 @@ def aggregate(run: Run) -> None:
     with (run.out / "tables").local_folder() as folder:
         report_room.write_tables(tables, folder)
     commit(run, run.statistics, statistics_attrs(run))
-    finish(run, STAGE)
+    finish(run, STAGE, record)
 
 
 def is_by_stratum(name: str) -> bool:
@@ -141,7 +141,7 @@ def _job(
     classes: tuple[Classes, ...] = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> Job:
-    # a job is sent to a worker with no more polygons than it can meet
+    # a job is sent to a worker with no more polygons and files than it can meet
     shapes = None if run.regions is None else region_room.shapes_near(run.regions, run.grid, window)
     return Job(
         grid=run.grid,
@@ -160,7 +160,7 @@ def _job(
         alpha=run.recipe.statistics.alpha,
         errors=errors_of(run.recipe),
         thresholds=thresholds or {},
-        strata=strata,
+        strata=tuple(one.near(run.grid, window) for one in strata),
     )
 
 

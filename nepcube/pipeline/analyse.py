@@ -15,7 +15,7 @@ from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.cells import compute_statistics
 from nepcube.pipeline.climate import write_climate
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
 from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
@@ -109,7 +109,7 @@ def analyse(run: Run) -> None:
         run.climate.remove()
     commit(run, run.cube, cube_attrs(run))
     commit(run, run.statistics, statistics_attrs(run))
-    finish(run, STAGE)
+    finish(run, STAGE, stage_record(run, STAGE))
 
 
 def _fields_before(run: Run) -> set[str]:

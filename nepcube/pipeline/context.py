@@ -293,8 +293,11 @@ def _continuation(done: dict[str, Any], recipe: recipes.Recipe) -> set[str]:
     return {key for part in parts for key in part if key.startswith(prefix)}
 
 
-def stage_record(run: Run, stage: str) -> dict[str, Any]:
-    """Give what identifies a stage: the recipe's part, the period, and the regions' content."""
+def stage_record(run: Run, stage: str, *, begun: bool = False) -> dict[str, Any]:
+    """Give what identifies a stage: the recipe's part, the period, the regions' content, and the files of strata.
+
+    Those files must be there only where they are about to be read, when `aggregate` is `begun`.
+    """
     record: dict[str, Any] = {
         "part": recipes.stage_part(run.recipe, stage),
         "period": list(run.recipe.period),
@@ -306,7 +309,9 @@ def stage_record(run: Run, stage: str) -> dict[str, Any]:
         shapes = b"".join(run.regions.geometry.to_wkb()) + "\0".join(run.region_names).encode()
         record["regions"] = hashlib.sha256(shapes).hexdigest()
     if stage in ("aggregate", "report", "publish") and run.recipe.strata:
-        record["strata"] = stratum_record(run.recipe)
+        read = run.ledger.parts().get("aggregate") or {}
+        known = None if begun and stage == "aggregate" else read.get("strata", {})
+        record["strata"] = stratum_record(run.recipe, known)
     return record
 
 
@@ -324,16 +329,24 @@ def commit(run: Run, target: Store, attrs: dict[str, Any]) -> None:
     run.ledger.flush()
 
 
-def begin(run: Run, stage: str) -> None:
-    """Take back a stage and those after it, where their recipe changed, before work on it begins."""
+def begin(run: Run, stage: str) -> dict[str, Any]:
+    """Take back a stage and those after it, where their recipe changed, before work on it begins.
+
+    Gives what identifies the stage now, before its files are read: what replaces them meanwhile is another's.
+    """
+    record = stage_record(run, stage, begun=True)
     for later in recipes.STAGES[recipes.STAGES.index(stage) :]:
         if later in run.ledger.parts() and (later == stage or not is_done(run, later)):
             run.ledger.set_part(later, None)
+    return record
 
 
-def finish(run: Run, stage: str) -> None:
-    """Note that a stage is done, and take back the later ones that stood on what was there before."""
+def finish(run: Run, stage: str, record: dict[str, Any]) -> None:
+    """Note that a stage is done, and take back the later ones that stood on what was there before.
+
+    `record` is what `begin` gave, or `stage_record` for a stage that goes on with what was begun.
+    """
     run.ledger.merge()
     for later in recipes.STAGES[recipes.STAGES.index(stage) + 1 :]:
         run.ledger.set_part(later, None)
-    run.ledger.set_part(stage, stage_record(run, stage))
+    run.ledger.set_part(stage, record)

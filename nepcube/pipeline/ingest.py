@@ -16,7 +16,7 @@ from nepcube import recipe as recipes
 from nepcube.execute import give_back_memory
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
 from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
 
@@ -55,8 +55,8 @@ def ingest(run: Run) -> None:
     # what the files cannot give is said before anything is taken back
     sources = inputs.open_all(run.recipe, run.grid)
     relief = open_elevation(run.recipe, run.grid)
-    begin(run, STAGE)
-    run.ledger.set_part("ingest-begun", stage_record(run, STAGE))
+    record = begin(run, STAGE)
+    run.ledger.set_part("ingest-begun", record)
     coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     if relief is not None:
@@ -85,7 +85,7 @@ def ingest(run: Run) -> None:
             sums = run.cube.put_series(f"{quantity}_clipped", [clipped[y] for y in run.years], attrs)
             run.ledger.add(STAGE, f"clipped/{quantity}", sums)
     commit(run, run.cube, cube_attrs(run))
-    finish(run, STAGE)
+    finish(run, STAGE, record)
 
 
 def _analysis_fits(run: Run) -> bool:

@@ -16,7 +16,7 @@ def publish(run: Run) -> None:
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
         return
-    begin(run, STAGE)
+    record = begin(run, STAGE)
     folder = run.out / "published"
     ds = store.open_statistics(run.out, block=run.cube.chunk)
     names = [str(n) for n in ds.data_vars]
@@ -36,4 +36,4 @@ def publish(run: Run) -> None:
             assets=files,
         )
     run.progress(STAGE, len(names) + 1, len(names) + 1, str(folder))
-    finish(run, STAGE)
+    finish(run, STAGE, record)

@@ -55,7 +55,7 @@ def report(run: Run, *, again: bool = False) -> Place:
     if is_done(run, STAGE) and _languages(page) == run.languages and not again:
         run.progress(STAGE, 1, 1, "done already")
         return page
-    begin(run, STAGE)
+    record = begin(run, STAGE)
     run.progress(STAGE, 0, 3, "reading")
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
@@ -67,7 +67,7 @@ def report(run: Run, *, again: bool = False) -> Place:
             report_room.write_page(given, figures, folder / page.name, languages=run.languages)
         _remove_others(run.out / "figures", figures)
     run.progress(STAGE, 3, 3, str(page))
-    finish(run, STAGE)
+    finish(run, STAGE, record)
     return page
 
 

@@ -23,6 +23,7 @@ from nepcube.pipeline.planning import settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import export_figures, export_tables, read_tables, report
 from nepcube.pipeline.status import damage_of, take_back_damage
+from nepcube.pipeline.stratifying import missing_strata
 from nepcube.places import LocalPlace, Place, place_of
 
 _STAGES: dict[str, Callable[[Run], Any]] = {
@@ -284,6 +285,8 @@ def _stages(
     job.ledger.guard = lock.require
     for path in provenance.changed_inputs(job):
         say(f"warning: {path} is not the file that was ingested; years that are done keep what it held before")
+    for name in missing_strata(recipe) if "aggregate" in job.ledger.parts() else []:
+        say(f"warning: strata.{name}: its files are not there; tables that are done keep what they held before")
     try:
         for stage in stages:
             _require_before(job, stage)

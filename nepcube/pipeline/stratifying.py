@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube import sources, spec, stats, store
-from nepcube.errors import RecipeError
+from nepcube.errors import RecipeError, SourceError
 from nepcube.places import is_url
 
 if TYPE_CHECKING:
@@ -33,19 +33,53 @@ def stratum_files(recipe: recipes.Recipe) -> dict[str, tuple[str, ...]]:
     SourceError
         A pattern matches nothing.
     """
-    found = {}
-    for name, one in recipe.strata.items():
-        if isinstance(one, recipes.Categorical) and one.change is not None:
-            patterns = [p for year in one.change for p in one.patterns(year)]
-        else:
-            patterns = list(one.patterns())
-        found[name] = sources.expand([recipe.resolve(p) for p in patterns])
+    return {name: _files(recipe, name) for name in recipe.strata}
+
+
+def _files(recipe: recipes.Recipe, name: str) -> tuple[str, ...]:
+    one = recipe.strata[name]
+    if isinstance(one, recipes.Categorical) and one.change is not None:
+        patterns = [p for year in one.change for p in one.patterns(year)]
+    else:
+        patterns = list(one.patterns())
+    return sources.expand([recipe.resolve(p) for p in patterns])
+
+
+def missing_strata(recipe: recipes.Recipe) -> list[str]:
+    """Name the strata whose files are not there, such as those of a disk that is not mounted."""
+    out = []
+    for name in recipe.strata:
+        try:
+            _files(recipe, name)
+        except SourceError:
+            out.append(name)
+    return out
+
+
+def stratum_record(recipe: recipes.Recipe, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give what identifies the files of the strata: where, how large, and of when they are.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    known : mapping, optional
+        What was recorded when the files were read: it stands for strata whose files are not there now, as what was
+        made of them needs them no more.
+
+    Raises
+    ------
+    SourceError
+        Files are not there, and `known` is left out.
+    """
+    found: dict[str, Any] = {}
+    for name in recipe.strata:
+        try:
+            found[name] = [_seen(path, recipe.base) for path in _files(recipe, name)]
+        except (SourceError, OSError):
+            if known is None:
+                raise
+            found[name] = known.get(name)
     return found
-
-
-def stratum_record(recipe: recipes.Recipe) -> dict[str, list[Any]]:
-    """Give what identifies the files of the strata: where, how large, and of when they are."""
-    return {name: [_seen(path, recipe.base) for path in paths] for name, paths in stratum_files(recipe).items()}
 
 
 def _seen(path: str, base: Any) -> list[Any]:

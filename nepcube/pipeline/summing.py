@@ -139,9 +139,12 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
 
 def _strips(job: Job) -> Iterator[Window]:
     window, side = job.window, job.cube.inner or job.cube.chunk
-    rows = max(side, _SUMMED_CELLS // (window.x1 - window.x0) // side * side)
-    if any(s.fractions for s in job.strata):
-        rows = max(1, _SHARED_CELLS // (window.x1 - window.x0))
+    # whole chunks, each of which is decoded once
+    rows = max(side, _SUMMED_CELLS // window.shape[1] // side * side)
+    yield from _cut(window, rows)
+
+
+def _cut(window: Window, rows: int) -> Iterator[Window]:
     for y in range(window.y0, window.y1, rows):
         yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
 
@@ -183,54 +186,77 @@ def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
         mean = np.where(maps["nep_count"] > 0, maps["nep_mean"], np.nan)
         sums = {n: region_room.size_sums(mean, m, sizes) for n, m in (("centre", members), ("exact", shared))}
         members = shared if job.exact else members
-    crossed, more = _crossed(job, members, maps)
-    ways = [members, *crossed.values()]
-    series = [region_room.YearSums.of(nep, way, sizes, maps["nep_count"] > 0) for way in ways]
-    del nep
-
-    def summed(codes: NDArray[Any]) -> list[region_room.ClassSums]:
-        return [region_room.ClassSums.of(codes, way, sizes) for way in ways]
-
-    flags: list[list[region_room.ClassSums]] = []
-    if job.flagged:
-        flags = [summed(f) for f in store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"]]
+    flags = store.read_block(job.cube.path, ["npp_flag"], job.window)["npp_flag"] if job.flagged else []
+    signs = {n: _sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n)) for n, p in tests.items()}
+    cells = _Cells(nep, maps["nep_count"] > 0, coded, list(flags), signs, sizes)
     uncertainty: tuple[UncertaintySums, ...] = ()
     if job.errors is not None:
         uncertainty = (UncertaintySums.of(maps, job.errors, members, sizes, job.area_scale),)
-    whole = summed(np.zeros(labels.shape, np.uint8))
-    by_class = {n: summed(v) for n, v in coded.items()}
-    signs = {n: summed(_sign_codes(maps[n], maps[p], job.alpha, job.thresholds.get(n))) for n, p in tests.items()}
-    every = [
-        Sums(
-            series[k],
-            whole[k],
-            {n: s[k] for n, s in by_class.items()},
-            tuple(s[k] for s in flags),
-            {n: s[k] for n, s in signs.items()},
+    strata: dict[str, Sums] = {}
+    more: dict[str, NDArray[Any]] = {}
+    for one in job.strata:
+        if one.fractions:
+            strata[one.name], found = _shared(job, one, members, cells)
+            more |= found
+        else:
+            ranks = stratifying.ranks_of(one, maps[stratifying.map_of(one)])
+            strata[one.name] = cells.sums(region_room.cross(members, ranks, len(one.labels)))
+    return replace(cells.sums(members), sizes=sums, uncertainty=uncertainty, strata=strata), classes | more
+
+
+@dataclass(frozen=True)
+class _Cells:
+    # what is summed of each cell (y, x), nep of each year (t, y, x); areas are those of rows, or of cells
+
+    nep: NDArray[Any]
+    counts: NDArray[np.bool_]
+    coded: dict[str, NDArray[Any]]
+    flags: list[NDArray[Any]]
+    signs: dict[str, NDArray[np.uint8]]
+    areas: NDArray[np.float64]
+
+    def rows(self, first: int, stop: int) -> _Cells:
+        at = slice(first, stop)
+        return _Cells(
+            self.nep[:, at],
+            self.counts[at],
+            {n: v[at] for n, v in self.coded.items()},
+            [f[at] for f in self.flags],
+            {n: v[at] for n, v in self.signs.items()},
+            self.areas[at],
+        )
+
+    def sums(self, members: region_room.Members) -> Sums:
+        def summed(codes: NDArray[Any]) -> region_room.ClassSums:
+            return region_room.ClassSums.of(codes, members, self.areas)
+
+        return Sums(
+            region_room.YearSums.of(self.nep, members, self.areas, self.counts),
+            summed(np.zeros(self.counts.shape, np.uint8)),
+            {n: summed(v) for n, v in self.coded.items()},
+            tuple(summed(f) for f in self.flags),
+            {n: summed(v) for n, v in self.signs.items()},
             {},
         )
-        for k in range(len(ways))
-    ]
-    by_stratum = dict(zip(crossed, every[1:], strict=True))
-    return replace(every[0], sizes=sums, uncertainty=uncertainty, strata=by_stratum), classes | more
 
 
-def _crossed(
-    job: Job, members: region_room.Members, maps: dict[str, Any]
-) -> tuple[dict[str, region_room.Members], dict[str, NDArray[Any]]]:
-    # the regions divided by each stratum, and the maps of those that are not stored yet
-    out: dict[str, region_room.Members] = {}
-    more: dict[str, NDArray[Any]] = {}
-    for s in job.strata:
-        if s.fractions:
-            found = region_room.stratum_window(s, job.grid, job.window)
-            assert found.counts is not None
-            out[s.name] = region_room.cross_fractions(members, found.counts)
-            more |= stratifying.maps_of(s, found)
-        else:
-            ranks = stratifying.ranks_of(s, maps[stratifying.map_of(s)])
-            out[s.name] = region_room.cross(members, ranks, len(s.labels))
-    return out, more
+def _shared(
+    job: Job, stratum: region_room.Stratum, members: region_room.Members, cells: _Cells
+) -> tuple[Sums, dict[str, NDArray[Any]]]:
+    # the regions divided by fractions, a few rows of what was read at a time, and the maps of the stratum
+    total: Sums | None = None
+    maps: list[dict[str, Any]] = []
+    width = job.window.shape[1]
+    for part in _cut(job.window, max(1, _SHARED_CELLS // width)):
+        first, stop = part.y0 - job.window.y0, part.y1 - job.window.y0
+        found = region_room.stratum_window(stratum, job.grid, part)
+        assert found.counts is not None
+        crossed = region_room.cross_fractions(members.between(first * width, stop * width), found.counts)
+        sums = cells.rows(first, stop).sums(crossed)
+        total = sums if total is None else _more(total, sums)
+        maps.append(stratifying.maps_of(stratum, found))
+    assert total is not None
+    return total, {n: np.concatenate([m[n] for m in maps]) for n in maps[0]}
 
 
 def _sign_codes(

@@ -73,14 +73,8 @@ def require_overlap(name: str, lattices: Sequence[Lattice], grid: GeoBox) -> Non
     window = Window(0, grid.shape[0], 0, grid.shape[1])
     for lattice in lattices:
         rows, columns = Placing(grid, window, lattice).span
-        for f in lattice.files:
-            if (
-                f.rows[0] < rows.stop
-                and f.rows[1] > rows.start
-                and f.columns[0] < columns.stop
-                and f.columns[1] > columns.start
-            ):
-                return
+        if lattice.meets(rows, columns).any():
+            return
     first = lattices[0].files[0].sheet.path
     count = sum(len(lattice.files) for lattice in lattices)
     what = "it does not touch" if count == 1 else f"none of its {count} files touches"

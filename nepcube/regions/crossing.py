@@ -25,7 +25,7 @@ def cross(members: Members, classes: NDArray[np.uint8], number: int) -> Members:
     return members.crossed(np.where(classes == NO_CLASS, number, classes), number + 1)
 
 
-def cross_fractions(members: Members, counts: NDArray[np.int32]) -> Members:
+def cross_fractions(members: Members, counts: NDArray[np.int64]) -> Members:
     """Divide groups by the fraction of each class in a cell, of counts of pixels (y, x, classes).
 
     A cell belongs to group g x (classes + 1) + k with its share in g times the fraction of k; one without any pixel

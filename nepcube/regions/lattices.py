@@ -104,16 +104,31 @@ class Lattice:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """First row, row after the last, first column, column after the last, of all files."""
-        return (
-            min(f.rows[0] for f in self.files),
-            max(f.rows[1] for f in self.files),
-            min(f.columns[0] for f in self.files),
-            max(f.columns[1] for f in self.files),
-        )
+        ends = self._ends
+        return int(ends[0].min()), int(ends[1].max()), int(ends[2].min()), int(ends[3].max())
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        # of each file the first row, the row after the last, and columns likewise
+        return np.array([(*f.rows, *f.columns) for f in self.files], np.int64).T
+
+    def meets(self, rows: range, columns: range) -> NDArray[np.bool_]:
+        """Tell which files have some of the pixels of a window."""
+        r0, r1, c0, c1 = self._ends
+        there = (r0 < rows.stop) & (r1 > rows.start) & (c0 < columns.stop) & (c1 > columns.start)
+        return np.asarray(there, np.bool_)
 
     @cached_property
     def geographic(self) -> bool:
         return bool(_crs(self.wkt).is_geographic)
+
+    def near(self, grid: GeoBox, window: Window) -> Lattice | None:
+        """Give the lattice with the files only that a window's cells may have pixels of; nothing if there are none."""
+        rows, columns = Placing(grid, window, self).span
+        # a slope takes the pixels around its own, too
+        met = self.meets(range(rows.start - 1, rows.stop + 1), range(columns.start - 1, columns.stop + 1))
+        files = tuple(self.files[k] for k in np.flatnonzero(met))
+        return Lattice(self.wkt, self.x0, self.y0, self.dx, self.dy, files) if files else None
 
     def x(self, columns: Any) -> NDArray[np.float64]:
         """Give the x of the centres of columns; fractions of columns, too."""

@@ -67,6 +67,14 @@ class Members:
         out[cells] = np.repeat(self.shares[chosen], lengths)
         return out.reshape(shape)
 
+    def between(self, first: int, stop: int) -> Members:
+        """Give the members among the cells from `first` to below `stop`, which are counted from `first` on."""
+        starts = np.maximum(self.starts, first)
+        stops = np.minimum(self.starts + self.lengths, stop)
+        kept = starts < stops
+        groups = self.labels[self.which[kept]]
+        return Members.of_runs(groups, starts[kept] - first, (stops - starts)[kept], self.shares[kept])
+
     def crossed(self, classes: Any, size: int) -> Members:
         """Divide each group by the classes of the cells.
 

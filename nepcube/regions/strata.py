@@ -1,13 +1,14 @@
 """Classes of other rasters in the cells of the grid: majority or fractions of land cover, means of elevation or slope.
 
 A cell is made of the pixels whose centre lies in it. A lattice that has no pixel centre in a cell, because it is as
-coarse as the grid or coarser, gives it the pixel that holds the cell's centre.
+coarse as the grid or coarser, gives it the pixel that holds the cell's centre. Lattices side by side make up a cell
+together, each with its share of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from nepcube.errors import RegionError
 from nepcube.grid import Window
 from nepcube.regions.lattices import Lattice, Placing
+from nepcube.regions.seams import TOGETHER, Seam
 from nepcube.regions.sums import exact
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ NO_CLASS = 255
 MOST = 254
 # counts of pixels by cell and class that are held at once
 _COUNTS = 2**21
-# two lattices that together cover more than this share of a cell lie one over the other, not side by side
-_TOGETHER = 1.1
 # what no height, slope or density is: a number for missing cells that the file does not declare
 _LARGEST = float(2**31)
 
@@ -84,17 +84,34 @@ class Stratum:
         own = self.kind == "categorical" and not self.change and self.codes[0] >= 0 and self.codes[-1] <= MOST
         return dict(zip(self.codes if own else range(len(self.labels)), self.labels, strict=True))
 
+    def near(self, grid: GeoBox, window: Window) -> Stratum:
+        """Give the stratum with the files only that a window needs, so that it is light to send; its cells are equal.
+
+        Parameters
+        ----------
+        grid : odc.geo.geobox.GeoBox
+        window : Window
+
+        Returns
+        -------
+        Stratum
+            A lattice of which no file is near is left out.
+        """
+        near = [[lattice.near(grid, window) for lattice in year] for year in self.lattices]
+        return replace(self, lattices=tuple(tuple(one for one in year if one is not None) for year in near))
+
 
 @dataclass(frozen=True)
 class Found:
     """A stratum in the cells of a window.
 
     `classes` (y, x) uint8 is the rank of each cell's class, 255 for none; `counts` (y, x, classes) the pixels of each
-    class where fractions are asked for, all zero where there is no class; `mean` (y, x) float32 of a continuous one.
+    class where fractions are asked for, or whole numbers in their ratio where lattices meet, all zero where there is no
+    class; `mean` (y, x) float32 of a continuous one.
     """
 
     classes: NDArray[np.uint8]
-    counts: NDArray[np.int32] | None = None
+    counts: NDArray[np.int64] | None = None
     mean: NDArray[np.float32] | None = None
 
 
@@ -147,8 +164,10 @@ def _strip(stratum: Stratum, grid: GeoBox, window: Window) -> Found:
 
 def _categorical(stratum: Stratum, grid: GeoBox, window: Window, lattices: tuple[Lattice, ...]) -> Found:
     cells, k = window.shape[0] * window.shape[1], len(stratum.codes)
-    best = np.zeros((cells, k), np.int32)
-    choice = _Choice(stratum, grid, window, cells)
+    # one lattice alone has no seam, and its counts of pixels take half the memory
+    alone = len(lattices) == 1
+    best = np.zeros((cells, k), np.int32 if alone else np.int64)
+    choice, seam = _Choice(stratum, grid, window, cells), Seam(0 if alone else cells, k)
     for lattice in lattices:
         counted = _count(stratum, lattice, Placing(grid, window, lattice), cells)
         if counted is None:
@@ -164,11 +183,15 @@ def _categorical(stratum: Stratum, grid: GeoBox, window: Window, lattices: tuple
 
         taken = choice.take(lattice, valid, expected, differ)
         best[taken] = counts[taken]
+        if not alone:
+            seam.add(counts, expected)
+    joined, share = seam.joined()
+    best[joined], choice.share[joined] = seam.of(joined), share
     known = choice.share >= stratum.min_fraction
     best[~known] = 0
     # the first of equals is the smallest code
     classes = np.where(known, best.argmax(axis=1), NO_CLASS).astype(np.uint8).reshape(window.shape)
-    return Found(classes, counts=best.reshape(*window.shape, k) if stratum.fractions else None)
+    return Found(classes, counts=best.astype(np.int64).reshape(*window.shape, k) if stratum.fractions else None)
 
 
 def _count(stratum: Stratum, lattice: Lattice, placing: Placing, cells: int) -> tuple[Any, Any] | None:
@@ -228,19 +251,28 @@ def _fill(placing: Placing, wanted: Any, read: Callable[..., Any], put: Callable
 
 def _continuous(stratum: Stratum, grid: GeoBox, window: Window) -> Found:
     cells = window.shape[0] * window.shape[1]
-    best = np.full(cells, np.nan)
-    choice = _Choice(stratum, grid, window, cells)
+    alone = len(stratum.lattices[0]) == 1
+    best, parts = np.full(cells, np.nan), np.zeros(0 if alone else cells)
+    choice, seam = _Choice(stratum, grid, window, cells), Seam(parts.size, 1)
     for lattice in stratum.lattices[0]:
         summed = _sum(stratum, lattice, Placing(grid, window, lattice), cells)
         if summed is None:
             continue
-        mean, valid, expected = summed
+        total, valid, expected = summed
+        with np.errstate(invalid="ignore"):
+            mean = np.where(valid > 0, total / valid, np.nan)
 
         def differ(mine: Any, mean: Any = mean) -> NDArray[np.bool_]:
             return np.asarray(mean[mine].astype(np.float32) != best[mine].astype(np.float32))
 
         taken = choice.take(lattice, valid, expected, differ)
         best[taken] = mean[taken]
+        if not alone:
+            # always in the order of the lattices
+            parts += np.where(valid > 0, total / np.maximum(expected, 1), 0.0)
+            seam.add(valid[:, None], expected)
+    joined, share = seam.joined()
+    best[joined], choice.share[joined] = parts[joined] / share, share
     best[choice.share < stratum.min_fraction] = np.nan
     stored = best.astype(np.float32).reshape(window.shape)
     classes = np.searchsorted(np.array(stratum.breaks), stored.astype(np.float64), side="right")
@@ -284,13 +316,11 @@ def _sum(stratum: Stratum, lattice: Lattice, placing: Placing, cells: int) -> tu
     _fill(placing, expected == 0, read, put)
     if not expected.any():
         return None
-    total = exact(sums)
-    with np.errstate(invalid="ignore"):
-        return np.where(counts > 0, total / counts, np.nan), counts, expected
+    return exact(sums), counts, expected
 
 
 class _Choice:
-    # which lattice each cell takes: the one that covers most of it; two that lie one over the other and differ are
+    # which lattice a cell takes where they lie one over the other: the one that covers most of it; two that differ are
     # refused
 
     def __init__(self, stratum: Stratum, grid: GeoBox, window: Window, cells: int) -> None:
@@ -303,7 +333,7 @@ class _Choice:
         with np.errstate(invalid="ignore"):
             share = np.where(expected > 0, valid / np.maximum(expected, 1), 0.0)
         least = self.stratum.min_fraction
-        mine = (share >= least) & (self.share >= least) & (share + self.share > _TOGETHER)
+        mine = (share >= least) & (self.share >= least) & (share + self.share > TOGETHER)
         if mine.any() and not self.stratum.most:
             wrong = np.flatnonzero(mine)[differ(mine)]
             if wrong.size:

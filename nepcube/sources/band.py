@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,8 @@ def open_band(path: str, *, number: int = 1, nodata: Sequence[float] = ()) -> Ba
         number=number,
         shape=(rows, columns),
         transform=header.transform,
-        wkt=header.wkt,
+        # one object for all files, which is then sent once for all
+        wkt=sys.intern(header.wkt),
         dtype=header.dtypes[at],
         units=header.units[at],
         scale=header.scales[at],

@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 
 import nepcube as nc
 from nepcube import pipeline
-from nepcube.errors import NepcubeError
+from nepcube.errors import NepcubeError, SourceError
 from nepcube.grid import cell_area, coordinates, edges
 from nepcube.pipeline.stratifying import stratum_record
 
@@ -249,6 +249,49 @@ def test_another_file_under_the_name_is_noticed(stratified, archive, later, tool
     assert json.loads(json.dumps(stratum_record(nc.load_recipe(recipe)))) != record["strata"]
     os.utime(file, ns=(when.st_atime_ns, when.st_mtime_ns))
     assert json.loads(json.dumps(stratum_record(nc.load_recipe(recipe)))) == record["strata"]
+
+
+def test_a_file_replaced_while_it_is_read_is_another(finished, archive, tools, tmp_path):
+    cover = tmp_path / "cover.tif"
+    shutil.copy(archive.directory / "terrain" / "landcover.tif", cover)
+    recipe = tmp_path / "recipe.yaml"
+    strata = {"lc": {"path": str(cover), "kind": "categorical", "names": NAMES}}
+    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, strata=strata)))
+    out = shutil.copytree(finished.out, tmp_path / "out")
+    before = stratum_record(nc.load_recipe(recipe))
+    told = []
+
+    def progress(stage, done, total, detail=""):
+        told.append((stage, detail))
+        if stage == "aggregate: sums" and stratum_record(nc.load_recipe(recipe)) == before:
+            os.utime(cover, ns=(10**18, 10**18))
+
+    pipeline.run_stage("aggregate", recipe, out, progress=progress)
+    record = json.loads((out / ".nepcube" / "stages.json").read_text())["aggregate"]["strata"]
+    assert record == json.loads(json.dumps(before))
+    assert stratum_record(nc.load_recipe(recipe)) != before
+    told.clear()
+    pipeline.run_stage("aggregate", recipe, out, progress=progress)
+    assert ("aggregate", "done already") not in told
+    record = json.loads((out / ".nepcube" / "stages.json").read_text())["aggregate"]["strata"]
+    assert record == json.loads(json.dumps(stratum_record(nc.load_recipe(recipe))))
+
+    # and one that is gone is missed only by what reads it
+    cover.rename(tmp_path / "unmounted.tif")
+    assert pipeline.write_tables(recipe, out, ["md"])
+    told.clear()
+    said = []
+    pipeline.run_stage("aggregate", recipe, out, progress=progress, say=said.append)
+    assert ("aggregate", "done already") in told
+    assert any("strata.lc: its files are not there" in line for line in said)
+    tables = {p.name: p.read_bytes() for p in (out / "tables").glob("*.csv")}
+    strata["lc"]["min_fraction"] = 0.9
+    recipe.write_text(yaml.safe_dump(tools.recipe_text(archive.directory, strata=strata)))
+    with pytest.raises(SourceError, match=r"cover\.tif: no file matches"):
+        pipeline.run_stage("aggregate", recipe, out)
+    # nothing was taken back
+    assert {p.name: p.read_bytes() for p in (out / "tables").glob("*.csv")} == tables
+    assert "aggregate" in json.loads((out / ".nepcube" / "stages.json").read_text())
 
 
 WRONG = {

@@ -1,6 +1,8 @@
 """Pixels of other rasters in the cells of the grid, against one pixel at a time, however they are cut."""
 
 import itertools
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,13 @@ from nepcube.regions import (
     lattices_of,
     require_overlap,
     require_whole_numbers,
+    strata,
     stratum_window,
     units_of,
 )
 from nepcube.regions.lattices import Placing
 from nepcube.regions.relief import slope_of
+from nepcube.regions.seams import Seam
 
 LAX = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOX = (96.0, 33.0, 96.25, 33.2)
@@ -206,6 +210,21 @@ def test_means_are_exact_means_and_classes_hold_their_lower_break(folder):
     assert stratum_window(continuous([level]), box, whole(box)).classes[0, 0] == 1
 
 
+def test_sums_of_pixels_are_rounded_once(folder):
+    # 8 x 8 cells of 64 pixels, whose sums pass what a float64 holds of multiples of 2**-20
+    rng = np.random.default_rng(12)
+    values = np.ldexp(rng.integers(2**20, 2**51, (64, 64)).astype(np.float64), -20)
+    values += np.ldexp(rng.integers(-(2**28), 2**28, (64, 64)).astype(np.float64), -50)
+    path = write(folder / "sums.tif", values, Affine(1 / 64, 0, 0, 0, -1 / 64, 1))
+    grid = nc.target_grid((0, 0, 1, 1), resolution="0.125 deg")
+    stratum = continuous([path])
+    (lattice,) = stratum.lattices[0]
+    sums, counts, _ = strata._sum(stratum, lattice, Placing(grid, whole(grid), lattice), 64)
+    cells = values.reshape(8, 8, 8, 8).swapaxes(1, 2).reshape(64, 64)
+    assert sums.tolist() == [float(sum(map(Fraction, cell.tolist()))) for cell in cells]
+    assert (counts == 64).all()
+
+
 def test_gdals_average_and_mode_agree_where_its_pixels_are_ours(folder):
     # a grid whose edges are edges of pixels: GDAL then has the same pixels in a cell
     grid = nc.target_grid((96.0, 33.0, 96.2, 33.2), resolution="0.02 deg")
@@ -277,17 +296,140 @@ def test_tiles_of_two_zones(folder):
     both = categorical([west, east], most=True)
     assert len(both.lattices[0]) == 2
     found = stratum_window(both, grid, whole(grid)).classes
-    alone = [stratum_window(categorical([p]), grid, whole(grid)).classes for p in (west, east)]
-    assert (found != 255).sum() >= max((a != 255).sum() for a in alone)
-    only = (alone[0] != 255) & (alone[1] == 255)
+    # what any pixel has, and what two have that together hold more than 1.1 of a cell
+    any_of, most_of = (
+        [stratum_window(categorical([p], min_fraction=f), grid, whole(grid)).classes for p in (west, east)]
+        for f in (1e-6, 0.56)
+    )
+    only = (any_of[0] != 255) & (any_of[1] == 255) & (most_of[0] != 255)
     assert only.any()
-    np.testing.assert_array_equal(found[only], alone[0][only])
-    overlaps = (alone[0] != 255) & (alone[1] != 255)
+    np.testing.assert_array_equal(found[only], any_of[0][only])
+    overlaps = (most_of[0] != 255) & (most_of[1] != 255)
     assert overlaps.any()
     with pytest.raises(RegionError, match=r"west\.tif.*give the cell at x .* two different values\.\n.*overlapping"):
         stratum_window(categorical([west, east]), grid, whole(grid))
     # each cell is of one of the two
-    assert ((found == alone[0]) | (found == alone[1]))[overlaps].all()
+    assert ((found == most_of[0]) | (found == most_of[1]))[overlaps].all()
+
+
+SIDES = {
+    "west": ("EPSG:32646", Affine(150, 0, 760_000, 0, -150, 3_690_000), (300, 300)),
+    "east": ("EPSG:32647", Affine(170, 0, 210_000, 0, -170, 3_690_000), (260, 260)),
+    "south": ("EPSG:4326", Affine(0.0021, 0, 95.9, 0, -0.0019, 33.3), (210, 200)),
+}
+
+
+def side_by_side(folder, name, over, *, heights=False):
+    """Three rasters that cover the grid, each with data in its part only; parts reach `over` degrees into another."""
+    paths, cells, values = [], [], []
+    grid = grid_of()
+    for k, (side, (crs, transform, shape)) in enumerate(SIDES.items()):
+        c, r = np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5)
+        lon, lat = transform.c + transform.a * c, transform.f + transform.e * r
+        if crs != "EPSG:4326":
+            lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(lon, lat)
+        here = {"west": (lon < 96.1171) & (lat >= 33.0712), "east": (lon >= 96.1171 - over) & (lat >= 33.0712)}
+        pixels = patches(shape, 40 + k)
+        if heights:
+            pixels = np.random.default_rng(k).normal(150, 40, shape)
+        pixels[~here.get(side, lat < 33.0712)] = 0
+        pixels[:: 3 + k, ::7] = 0
+        paths.append(write(folder / f"{name}-{k}.tif", pixels, transform, crs, nodata=0))
+        cells.append(one_by_one(grid, transform, crs, shape))
+        values.append(pixels)
+    return paths, cells, values
+
+
+def parts_of(cell, cells, values):
+    """The pixels of one cell in each raster that has some there."""
+    every = [pixels[of == cell] for of, pixels in zip(cells, values, strict=True)]
+    return [p for p in every if (p != 0).any()]
+
+
+@pytest.mark.parametrize(("over", "least"), [(0.0, 0.9), (0.0, 0.5), (0.004, 0.5)])
+def test_lattices_side_by_side_make_up_a_cell_together(folder, over, least):
+    # against fractions of Python, one cell at a time
+    grid = grid_of()
+    paths, cells, values = side_by_side(folder, f"seam-{over}-{least}", over)
+    stratum = categorical(paths, fractions=True, min_fraction=least, most=True)
+    assert len(stratum.lattices[0]) == 3
+    found = stratum_window(stratum, grid, whole(grid))
+    seams = overlaps = gained = 0
+    for k in range(grid.shape[0] * grid.shape[1]):
+        parts = parts_of(k, cells, values)
+        by_class = [[Fraction(int((p == c).sum()), p.size) for c in CODES] for p in parts] or [[Fraction(0)] * 4]
+        together = [sum(c) for c in zip(*by_class, strict=True)]
+        if sum(together) > Fraction(11, 10):
+            overlaps += 1
+            together = max(by_class, key=sum)
+        elif len(parts) > 1:
+            seams += 1
+            gained += max(sum(one) for one in by_class) < least <= sum(together)
+        counts = found.counts.reshape(-1, 4)[k].tolist()
+        if sum(together) < least:
+            assert found.classes.flat[k] == 255
+            assert not any(counts)
+        else:
+            assert found.classes.flat[k] == together.index(max(together))
+            assert [Fraction(c, sum(counts)) for c in counts] == [t / sum(together) for t in together]
+    assert seams > 15
+    # no raster alone gives these a class
+    assert (gained > 5) == (least == 0.9)
+    assert (overlaps > 0) == (over > 0)
+    for w in (Window(0, 5, 2, 9), Window(5, grid.shape[0], 5, 6)):
+        part = stratum_window(stratum.near(grid, w), grid, w)
+        assert part.classes.tobytes() == np.ascontiguousarray(found.classes[w.slices]).tobytes()
+        assert part.counts.tobytes() == np.ascontiguousarray(found.counts[w.slices]).tobytes()
+    plain = stratum_window(categorical(paths, min_fraction=least, most=True), grid, whole(grid))
+    np.testing.assert_array_equal(plain.classes, found.classes)
+
+
+def test_means_of_lattices_side_by_side_are_weighted_by_their_shares(folder):
+    grid = grid_of()
+    paths, cells, values = side_by_side(folder, "seam-heights", 0.0, heights=True)
+    stratum = continuous(paths, min_fraction=0.8)
+    found = stratum_window(stratum, grid, whole(grid))
+    seams = 0
+    for k in range(grid.shape[0] * grid.shape[1]):
+        parts = parts_of(k, cells, values)
+        share = sum(np.mean(p != 0) for p in parts)
+        if len(parts) > 1 and 0.8 <= share <= 1.1:
+            seams += 1
+            assert found.mean.flat[k] == pytest.approx(sum(p.sum() / p.size for p in parts) / share, rel=1e-6)
+        assert np.isnan(found.mean.flat[k]) == (share < 0.8)
+    assert seams > 15
+    for w in (Window(0, 5, 2, 9), Window(5, grid.shape[0], 5, 6)):
+        part = stratum_window(stratum.near(grid, w), grid, w)
+        assert part.mean.tobytes() == np.ascontiguousarray(found.mean[w.slices]).tobytes()
+
+
+@given(data=st.data())
+def test_fractions_of_any_number_of_lattices_add_up_exactly(data):
+    k, parts = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 6))
+    largest = data.draw(st.sampled_from([9, 400, 700_000]))
+    seam, right, met = Seam(1, k), [Fraction(0)] * k, 0
+    exact = True
+    of = 1
+    for _ in range(parts):
+        size = data.draw(st.integers(1, largest))
+        counts = [data.draw(st.integers(0, size // (parts * k))) for _ in range(k)]
+        seam.add(np.array([counts], np.int32), np.array([size], np.int32))
+        right = [f + Fraction(c, size) for f, c in zip(right, counts, strict=True)]
+        if any(counts):
+            met += 1
+            of = of * size // math.gcd(of, size)
+            exact = exact and of <= 2**57
+    cells, share = seam.joined()
+    assert cells.size == (met > 1)
+    if met > 1:
+        found = seam.of(cells)[0].tolist()
+        if exact:
+            # the nearest float64 where it holds numerator and denominator as they are
+            held = sum(right).denominator < 2**53
+            assert share[0] == (float(sum(right)) if held else pytest.approx(float(sum(right)), rel=1e-15))
+            assert [Fraction(c, sum(found)) for c in found] == [f / sum(right) for f in right]
+        else:
+            assert share[0] == pytest.approx(float(sum(right)), abs=1e-6)
 
 
 def test_slope_of_planes_and_of_gdals_formula(folder):
@@ -358,6 +500,64 @@ def test_a_window_reads_its_own_part_in_pieces():
     side = 128 * 500 / 111319.49 * 4000
     assert side**2 <= sheet.pixels <= (side + 130) ** 2
     assert sheet.most <= 1024**2
+
+
+def scattered(folder, kind):
+    """Tiles in two zones, one raster that overlaps none, and a stratum of all."""
+    paths = []
+    for zone, x0 in (("46", 778_000), ("47", 226_000)):
+        for r, c in itertools.product(range(4), range(3)):
+            values = patches((130, 130), 10 * r + c).astype(np.float32 if kind == "slope" else np.uint8)
+            at = Affine(60, 0, x0 + 120 * 60 * c, 0, -60, 3_684_000 - 130 * 60 * r)
+            # neighbours share ten columns, which must be equal
+            values[:, :10] = values[:, 120:] = 30
+            paths.append(write(folder / f"near-{kind}-{zone}-{r}{c}.tif", values, at, f"EPSG:326{zone}"))
+    if kind == "slope":
+        return continuous(paths, breaks=(10.0,), slope=True, most=True)
+    return categorical(paths, fractions=kind == "fraction", most=True)
+
+
+@pytest.mark.parametrize("kind", ["majority", "fraction", "slope"])
+def test_files_far_from_a_window_are_left_out_and_its_cells_stay(folder, kind):
+    grid = grid_of()
+    stratum = scattered(folder, kind)
+    count = sum(len(lattice.files) for lattice in stratum.lattices[0])
+    kept = []
+    for y0, x0 in itertools.product((0, 4, 9), (0, 5, 10)):
+        w = Window(y0, min(y0 + 2, grid.shape[0]), x0, min(x0 + 2, grid.shape[1]))
+        near = stratum.near(grid, w)
+        kept.append(sum(len(lattice.files) for lattice in near.lattices[0]))
+        one, all_of = stratum_window(near, grid, w), stratum_window(stratum, grid, w)
+        for a, b in ((one.classes, all_of.classes), (one.counts, all_of.counts), (one.mean, all_of.mean)):
+            assert (a is None and b is None) or a.tobytes() == b.tobytes()
+    assert 0 < max(kept) < count
+    assert min(kept) < max(kept)
+    nowhere = nc.target_grid((10, 10, 11, 11), resolution="0.5 deg")
+    assert stratum.near(nowhere, whole(nowhere)).lattices == ((),)
+    assert (stratum_window(stratum.near(nowhere, whole(nowhere)), nowhere, whole(nowhere)).classes == 255).all()
+
+
+def test_what_is_sent_does_not_grow_with_far_files(folder):
+    import pickle
+    from dataclasses import replace
+
+    path = write(folder / "tile.tif", np.full((100, 100), 30, np.uint8), Affine(0.01, 0, 96, 0, -0.01, 34))
+    band = sources.open_band(path)
+    assert sources.open_band(path).wkt is band.wkt
+    grid = nc.target_grid((90, 20, 110, 40), resolution="0.1 deg")
+
+    def sent(many):
+        tiles = [
+            replace(band, path=f"tile{k:05}.tif", transform=(0.01, 0.0, 70.0 + k % 50, 0.0, -0.01, 50.0 - k // 50))
+            for k in range(many)
+        ]
+        stratum = Stratum("landcover", "categorical", (lattices_of(tiles),), NAMES, codes=CODES)
+        return len(pickle.dumps(stratum.near(grid, Window(100, 110, 100, 110)))), len(pickle.dumps(stratum))
+
+    # the window lies in the first 1100 tiles; what follows is south of it
+    (few, less), (many, more) = sent(1200), sent(2500)
+    assert few == many < 20_000
+    assert more > less + 1300 * 40
 
 
 # ------------------------------------------------------------------------------------------------------ what is refused
