@@ -27,6 +27,8 @@ TABLES = {
     "npp_dominant_driver": "dominant_drivers_npp",
     "npp_attribution": "attribution_classes",
 }
+#: the code of no data in tables and in maps
+_NONE = (-1, 255)
 _FALLBACK = {"slope_class": spec.SLOPE_COLORS, "cv_class": spec.CV_COLORS}
 
 
@@ -146,9 +148,10 @@ def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None
     Returns
     -------
     list of float
-        One share a class, from the lowest class to the highest; NaN where the table has no rows of the region.
+        One share a class of the area with data, from the lowest class to the highest; NaN where the table has no rows
+        of the region.
     float
-        The share without data.
+        The share of the region's whole area that has no data.
     """
     classes = scheme(inputs, key, driver)
     rows = rows_of(inputs, key, driver)
@@ -157,14 +160,13 @@ def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None
     if not len(rows) or not len(rows := rows[rows["region"] == region]):
         return [float("nan")] * len(classes.values), float("nan")
     found = [0.0] * len(classes.values)
-    without = 0.0
     edges = rows.reindex(columns=["lower", "upper"])
     for code, lower, upper, share in zip(rows["class"], edges["lower"], edges["upper"], rows["share"], strict=True):
-        if int(code) in (-1, 255):
-            without += float(share)
-        else:
+        if int(code) not in _NONE:
             found[_position(classes, int(code), float(lower), float(upper))] += float(share)
-    return found, without
+    whole = float(rows["area_km2"].sum())
+    lacking = float(rows.loc[rows["class"].isin(_NONE), "area_km2"].sum())
+    return found, lacking / whole if whole > 0 else float("nan")
 
 
 def _position(classes: Classes, code: int, lower: float, upper: float) -> int:

@@ -252,7 +252,7 @@ def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | No
             heads.append(Cell(interval_word(classes, k, closed=True), colour, True))
         else:
             heads.append(Cell(class_word(label), colour, True, interval_word(classes, k)))
-    heads.append(Cell(say("no_data"), NO_DATA, True))
+    heads.append(Cell(say("no_data"), NO_DATA, True, say("column.of_all_area")))
     folded: Told = say("table.show_shares", what=known("class", driver)) if driver is not None else ""
     name = key if driver is None else f"{key}_{driver}"
     return Table(name, caption, f"{key}.csv", heads, out, left_out(inputs), folded, pinned)

@@ -299,3 +299,15 @@ def test_a_gap_breaks_the_line(given):
     assert plot.dots[4] is None
     assert len(plot.segments) == 17
     assert plot.marks[4].values[0][1] == "–"
+
+
+def test_what_has_no_data_is_a_column_of_the_whole_area_and_no_part_of_a_bar(given):
+    (table,) = [one for one in reading.reading_tables(given) if one.key == "slope_classes"]
+    rows = given.rows("slope_classes", region="all").set_index("class")["area_km2"]
+    assert text_in(table.columns[-1].below, "en") == "of all area"
+    assert table.rows[0][-1].text == f"{100 * rows[-1] / rows.sum():.1f} %"
+    assert sum(float(cell.text.split()[0]) for cell in table.rows[0][1:-1]) == pytest.approx(100, abs=0.3)
+    for stack in plots.partial_stacks(given):
+        assert "no data" not in {text_in(label, "en") for _, label in stack.legend}
+        for bar in stack.bars:
+            assert sum(part[1] for part in bar.parts) == pytest.approx(100)
