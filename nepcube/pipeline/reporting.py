@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "report"
+# columns of names
+_NAMES = ("region", "stratum", "label", "variable")
 
 
 def languages(word: str) -> tuple[report_room.Language, ...]:
@@ -207,4 +209,6 @@ def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     found = {name: content for name, file in files.items() if (content := file.read()) is not None}
     if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
-    return {name: pd.read_csv(io.BytesIO(content)) for name, content in found.items()}
+    # a region may be called NA, null or 007: only an empty field is no value, and names stay text
+    told = {"keep_default_na": False, "na_values": [""], "dtype": dict.fromkeys(_NAMES, str)}
+    return {name: pd.read_csv(io.BytesIO(content), **told) for name, content in found.items()}

@@ -17,6 +17,7 @@ from nepcube.errors import RecipeError
 from nepcube.pipeline import formulas, languages, methods, reporting
 from nepcube.pipeline.notes import least_correlation, notes
 from nepcube.places import place_of
+from nepcube.report import ReportInputs, write_formats, write_tables
 from nepcube.report.saying import text_in
 from nepcube.report.words import LANGUAGES
 
@@ -199,6 +200,20 @@ def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages,
             reporting.report(run)
     else:
         assert reporting.report(run) == run.out / "report.html"
+
+
+def test_names_that_look_like_no_value_come_back(tmp_path):
+    names = ["NA", "None", "null", "nan", "N/A", "007", "true", "1e5", "all"]
+    numbers = [1.5, np.nan, np.inf, -np.inf, 0.0, 2.0, 3.0, 4.0, 5.0]
+    table = pd.DataFrame({"region": names, "stratum": names[::-1], "label": names, "mean_gc_m2": numbers})
+    write_tables({"summary": table, "summary_by_land": table}, tmp_path / "tables")
+    for back in reporting.read_tables(place_of(tmp_path)).values():
+        pd.testing.assert_frame_equal(back, table, check_dtype=False)
+        assert back["mean_gc_m2"].dtype == "float64"
+    inputs = ReportInputs("r", "r", (2001, 2002), xr.Dataset(), reporting.read_tables(place_of(tmp_path)))
+    assert inputs.region_names == tuple(names[:-1])
+    (first,) = write_formats({"summary": back}, tmp_path, ["md"])
+    assert all(f"| {name} |" in first.read_text(encoding="utf-8") for name in names)
 
 
 def test_the_languages_of_the_command_line():
