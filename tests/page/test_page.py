@@ -19,6 +19,7 @@ from sample_report import make_inputs
 
 import nepcube
 from nepcube.report import languages_of, plots, reading, say, write_page
+from nepcube.report.headline import key_figures
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
 
@@ -311,3 +312,19 @@ def test_what_has_no_data_is_a_column_of_the_whole_area_and_no_part_of_a_bar(giv
         assert "no data" not in {text_in(label, "en") for _, label in stack.legend}
         for bar in stack.bars:
             assert sum(part[1] for part in bar.parts) == pytest.approx(100)
+
+
+def test_the_total_of_the_headline_is_that_of_the_summary(given):
+    first = (given.rows("series")["region"] == "all") & (given.rows("series")["year"] == 2001)
+    # a year with less area, and no total, changes nothing: the summary is of all years
+    series = given.rows("series").copy()
+    series.loc[first, ["area_km2", "total_tgc"]] = [1.0, np.nan]
+    changed = dataclasses.replace(given, tables={**given.tables, "series": series})
+    row = given.rows("summary", region="all").iloc[0]
+    (figure,) = [one for one in key_figures(changed) if text_in(one.label, "en") == "Total"]
+    assert float(figure.value.replace("\u202f", "")) == pytest.approx(row["cumulative_tgc"], rel=1e-3)
+    assert f"{row['area_km2']:,.0f}".replace(",", "\u202f") in text_in(figure.more, "en")
+    bare = dataclasses.replace(
+        given, tables={**given.tables, "summary": given.tables["summary"].drop(columns="cumulative_tgc")}
+    )
+    assert "Total" not in {text_in(one.label, "en") for one in key_figures(bare)}

@@ -194,6 +194,7 @@ def make_inputs(
                 cv_all,
                 a,
                 total,
+                values.sum() * a / 1e6,
             )
         )
         for year in years:
@@ -286,6 +287,7 @@ def make_inputs(
                 "cv",
                 "area_km2",
                 "region_area_km2",
+                "cumulative_tgc",
             ],
         ),
         **{key: pd.DataFrame(rows, columns=class_columns) for key, rows in classes.items()},
