@@ -25,7 +25,7 @@ from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
 from nepcube.pipeline.outputs import open_output
-from nepcube.pipeline.stratifying import units_of_classes
+from nepcube.pipeline.stratifying import standard_strata, units_of_classes
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         generated=report_room.say("generated") if is_generated(recipe) else None,
         potential=run.potential,
         strata=units_of_classes(run),
+        standard_strata=standard_strata(recipe),
     )
 
 
@@ -210,5 +211,8 @@ def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
     # a region may be called NA, null or 007: only an empty field is no value, and names stay text
-    told = {"keep_default_na": False, "na_values": [""], "dtype": dict.fromkeys(_NAMES, str)}
-    return {name: pd.read_csv(io.BytesIO(content), **told) for name, content in found.items()}
+    texts = dict.fromkeys(_NAMES, str)
+    return {
+        name: pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=texts)
+        for name, content in found.items()
+    }

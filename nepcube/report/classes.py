@@ -41,6 +41,8 @@ class Classes:
     colors: tuple[str, ...]
     breaks: tuple[float, ...]
     language: Language = "en"
+    #: whether every label is of nepcube's own vocabulary, which alone is told in the reader's language
+    ours: bool = False
 
     def interval(self, k: int) -> str:
         """Write the interval of the `k`-th class; the outer ones are open."""
@@ -75,15 +77,15 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in np.atleast_1d(value))
 
 
-def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...]:
-    # ours are told in the reader's language; where a recipe names any of them, all stay as they are
+def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...] | None:
+    # none where a recipe names any of them: then all stay as they are
     known = words("figures", language)
     out = []
     for label in labels:
         at = re.fullmatch(r"(significant (?:in|de)crease at) ([0-9.e-]+)", label)
         key = "class." + "_".join((at[1] if at else label).split())
         if key not in known:
-            return labels
+            return None
         out.append(known[key].format(level=at[2]) if at else known[key])
     return tuple(out)
 
@@ -94,22 +96,22 @@ def classes_of(variable: xr.DataArray, language: Language = "en") -> Classes:
     Parameters
     ----------
     variable : xarray.DataArray
-        With `flag_values` and `flag_meanings`; `flag_colors` and `breaks` where known.
+        With `flag_values` and `flag_meanings`; `labels`, `flag_colors` and `breaks` where known.
     language : {"en", "zh"}
-        Of the labels that are nepcube's own.
+        Of the labels, where all are of nepcube's own vocabulary; where one is not, all stay as the recipe gives them.
     """
     attrs = variable.attrs
     values = tuple(int(v) for v in np.atleast_1d(attrs.get("flag_values", [])))
-    labels = tuple(str(word).replace("_", " ") for word in str(attrs.get("flag_meanings", "")).split())
-    keep = [k for k, v in enumerate(values) if v != 255]
-    labels = tuple(labels[k] if k < len(labels) else f"class {values[k]}" for k in keep)
+    keep = [k for k, v in enumerate(values) if v != spec.NOT_COVERED]
+    labels = tuple(spec.labels_of(attrs).values())
     colors = _hex(str(attrs.get("flag_colors", "")).split())
     if len(colors) < len(values):
         colors = _palette(_FALLBACK.get(str(variable.name), spec.SLOPE_COLORS), len(keep))
     else:
         colors = tuple(colors[k] for k in keep)
-    labels = _told(labels, language)
-    return Classes(tuple(values[k] for k in keep), labels, colors, _floats(attrs.get("breaks")), language)
+    told = _told(labels, language)
+    codes, breaks = tuple(values[k] for k in keep), _floats(attrs.get("breaks"))
+    return Classes(codes, labels if told is None else told, colors, breaks, language, told is not None)
 
 
 def partial_classes(variable: xr.DataArray, language: Language = "en") -> Classes:

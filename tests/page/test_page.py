@@ -18,7 +18,10 @@ from sample_page import HOSTILE, bases, small_figures
 from sample_report import make_inputs
 
 import nepcube
-from nepcube.report import languages_of, plots, reading, say, write_page
+from nepcube import spec
+from nepcube.pipeline.classing import Classes
+from nepcube.pipeline.outputs import Output
+from nepcube.report import classes, languages_of, plots, reading, say, write_page
 from nepcube.report.headline import key_figures
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
@@ -328,3 +331,25 @@ def test_the_total_of_the_headline_is_that_of_the_summary(given):
         given, tables={**given.tables, "summary": given.tables["summary"].drop(columns="cumulative_tgc")}
     )
     assert "Total" not in {text_in(one.label, "en") for one in key_figures(bare)}
+
+
+@pytest.mark.parametrize(
+    ("labels", "zh"),
+    [
+        (("low", "mittel", "high", "loss > 5 %", "gain_of 5"), None),
+        (spec.SLOPE_LABELS, ("明显变差", "轻微变差", "基本稳定", "轻微好转", "明显好转")),
+    ],
+)
+def test_labels_are_the_same_on_map_and_page_and_lose_no_character(given, labels, zh):
+    """As the pipeline stores them: a recipe's own as they are, ours in the reader's language, and never a mixture."""
+    breaks = tuple(given.maps["slope_class"].attrs["breaks"])
+    found = Classes("slope_class", "nep_slope", breaks, labels, spec.SLOPE_COLORS, False, "manual", math.nan, "")
+    stored = found.layout()
+    maps = given.maps.assign(slope_class=given.maps["slope_class"].assign_attrs(stored.attrs))
+    (table,) = [t for t in reading.reading_tables(dataclasses.replace(given, maps=maps)) if t.key == "slope_classes"]
+    for language, wanted in (("en", labels), ("zh", zh or labels)):
+        assert classes.classes_of(maps["slope_class"], language).labels == tuple(wanted)
+        assert [text_in(head.text, language) for head in table.columns[1:-1]] == list(wanted)
+    output = Output(None, None, (2001, 2020), {})
+    output.__dict__["maps"] = {"slope_class": stored}
+    assert output.flags("slope_class") == dict(enumerate(labels))

@@ -16,6 +16,7 @@ from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
 from nepcube.pipeline import formulas, languages, methods, reporting
 from nepcube.pipeline.notes import least_correlation, notes
+from nepcube.pipeline.stratifying import standard_strata
 from nepcube.places import place_of
 from nepcube.report import ReportInputs, write_formats, write_tables
 from nepcube.report.saying import text_in
@@ -214,6 +215,16 @@ def test_names_that_look_like_no_value_come_back(tmp_path):
     assert inputs.region_names == tuple(names[:-1])
     (first,) = write_formats({"summary": back}, tmp_path, ["md"])
     assert all(f"| {name} |" in first.read_text(encoding="utf-8") for name in names)
+
+
+def test_names_of_classes_are_ours_where_no_recipe_gives_them():
+    strata = {
+        "landcover": {"path": "lc.tif", "kind": "categorical", "names": "worldcover"},
+        "own": {"path": "lc.tif", "kind": "categorical", "names": {1: "forest"}},
+        "bands": {"path": "dem.tif", "kind": "continuous", "breaks": [5]},
+        "called": {"path": "dem.tif", "kind": "continuous", "breaks": [5], "labels": ["below 5", "above"]},
+    }
+    assert standard_strata(recipe_of(strata=strata)) == {"landcover", "bands"}
 
 
 def test_the_languages_of_the_command_line():
