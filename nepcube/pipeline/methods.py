@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, store
 from nepcube import recipe as recipes
-from nepcube.report import Method, Told, known, percent, say, stratum_word
+from nepcube.report import Method, Told, known, percent, say, stratum_word, years_between
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,11 +42,6 @@ def paragraphs(run: Run, cube: xr.Dataset) -> list[Method]:
     if run.recipe.strata:
         parts["strata"] = _strata(run.recipe)
     return [Method(say(f"method.{name}.title"), tuple(sentences)) for name, sentences in parts.items()]
-
-
-def years_between(first: int, last: int) -> Told:
-    """Say the years from one to another."""
-    return str(first) if first == last else say("years", first=str(first), last=str(last))
 
 
 def _product(cube: xr.Dataset, name: str, reader: str) -> Told:

@@ -17,7 +17,7 @@ from nepcube.report.style import NO_DATA, identifier, limit, number, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text"]
+__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text", "years_between"]
 
 #: regions in a table of the page; the file has all
 _MOST_ROWS = 100
@@ -65,8 +65,15 @@ def years_word(inputs: ReportInputs) -> Told:
 
 
 def years_between(first: int, last: int) -> Told:
-    """Say the years from one to another."""
-    return str(first) if first == last else say("years", first=str(first), last=str(last))
+    """Say the years from one to another, or the one.
+
+    Parameters
+    ----------
+    first, last : int
+    """
+    if first == last:
+        return say("year", first=str(first))
+    return say("years", first=str(first), last=str(last))
 
 
 def p_word(p: float) -> Told:

@@ -353,3 +353,8 @@ def test_labels_are_the_same_on_map_and_page_and_lose_no_character(given, labels
     output = Output(None, None, (2001, 2020), {})
     output.__dict__["maps"] = {"slope_class": stored}
     assert output.flags("slope_class") == dict(enumerate(labels))
+
+
+def test_notes_of_a_table_are_sentences_of_the_language(read):
+    assert "tables/series.csv. The file has every region." in read["en"][1].words
+    assert "tables/series.csv。文件包含所有分区。" in "".join(read["zh"][1].words.split())

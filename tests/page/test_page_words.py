@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import string
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,9 +19,9 @@ from nepcube.pipeline import formulas, languages, methods, reporting
 from nepcube.pipeline.notes import least_correlation, notes
 from nepcube.pipeline.stratifying import standard_strata
 from nepcube.places import place_of
-from nepcube.report import ReportInputs, write_formats, write_tables
+from nepcube.report import ReportInputs, write_formats, write_tables, years_between
 from nepcube.report.saying import text_in
-from nepcube.report.words import LANGUAGES
+from nepcube.report.words import LANGUAGES, words
 
 
 def tables(without=0.1, worst=0.3, cv=0.0):
@@ -225,6 +226,19 @@ def test_names_of_classes_are_ours_where_no_recipe_gives_them():
         "called": {"path": "dem.tif", "kind": "continuous", "breaks": [5], "labels": ["below 5", "above"]},
     }
     assert standard_strata(recipe_of(strata=strata)) == {"landcover", "bands"}
+
+
+def test_years_are_said_alike_and_once():
+    assert [text_in(years_between(2001, 2001), one) for one in LANGUAGES] == ["2001", "2001年"]
+    assert [text_in(years_between(2001, 2020), one) for one in LANGUAGES] == ["2001–2020", "2001—2020年"]
+    run = run_of(recipe_of(period=(2019, 2021), statistics__min_years=3))
+    assert "2021年" in told(run.recipe, language="zh")["Terra后期记录的漂移"]
+    titles = {key: text for key, text in words("figures", "zh").items() if key.startswith("title.")}
+    for key, text in titles.items():
+        fields = {name: "因子" for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert "年年" not in text.format(**fields | {"years": "2001—2020年"}), key
+    every = " ".join([*words("page", "zh").values(), *words("figures", "zh").values()])
+    assert not [word for word in ("配方", "基准") if word in every]
 
 
 def test_the_languages_of_the_command_line():
