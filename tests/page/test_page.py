@@ -358,3 +358,10 @@ def test_labels_are_the_same_on_map_and_page_and_lose_no_character(given, labels
 def test_notes_of_a_table_are_sentences_of_the_language(read):
     assert "tables/series.csv. The file has every region." in read["en"][1].words
     assert "tables/series.csv。文件包含所有分区。" in "".join(read["zh"][1].words.split())
+
+
+def test_the_page_of_a_run_is_of_no_other_study(read):
+    its = {"en": ("reference study", "Corresponds to", "whose print"), "zh": ("参考研究", "误印")}
+    for name, said in its.items():
+        assert not [word for word in said if word in read[name][1].words]
+    assert "the same figures at printing resolution" in read["en"][1].words
