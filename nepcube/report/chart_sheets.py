@@ -200,7 +200,8 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
             ax.get_yticklabels()[0].set_fontweight("bold")
         if narrow and row < len(drivers) - 1:
             ax.set_xlabel("")
-    write(figure, 4, below, told["key.partial_shares"].format(nep=inputs.nep), fontweight="bold")
+    head = told["key.partial_shares" if len(drivers) > 1 else "key.partial_shares_alone"]
+    write(figure, 4, below, head.format(nep=inputs.nep), fontweight="bold")
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(4 / w, 1 - (below + 4.4) / h),
         ncols=math.ceil(len(handles) / legend_rows), handlelength=1.2, columnspacing=1.0,

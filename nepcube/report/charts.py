@@ -173,8 +173,8 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
         ax.set_ylabel(told[f"chart.{only}_percent"])
         return ax
-    ax.bar(years, sink, color=SINK, label=told["chart.sink"], **bars)
-    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"], **bars)
+    ax.bar(years, sink, color=SINK, label=told["chart.sink"].format(nep=inputs.nep), **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"].format(nep=inputs.nep), **bars)
     rest = np.where(sink + source > 0, 100 - sink - source, 0)
     if (rest > 0.05).any():
         ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["chart.zero"], **bars)

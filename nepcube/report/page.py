@@ -78,15 +78,21 @@ def _embedded(path: Path) -> tuple[str, int, int]:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), picture.width, picture.height
 
 
+def _caption_key(inputs: ReportInputs, figure: str) -> str:
+    # some sentences are of regions, or of several drivers
+    endings = ["_whole"] * (not inputs.region_names) + ["_alone"] * (len(inputs.drivers) == 1)
+    return next((k for e in endings if has_words(k := f"caption.{figure}{e}")), f"caption.{figure}")
+
+
 def _pictures(inputs: ReportInputs, paths: Sequence[Path]) -> dict[str, Picture]:
     nep = nep_word(inputs)
     out = {}
     for path in map(Path, paths):
         if path.stem not in _DRAWN:
-            key = f"caption.{path.stem}"
+            key = _caption_key(inputs, path.stem)
             caption: Told = say(key, nep=nep) if has_words(key) else path.stem.replace("_", " ")
             out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", *_embedded(path))
-    captions = {key: say(f"caption.{key}", nep=nep, unit=say("unit.flux")) for key in _DRAWN}
+    captions = {key: say(_caption_key(inputs, key), nep=nep, unit=say("unit.flux")) for key in _DRAWN}
     return out | {k: Picture(k, caption, f"figures/{k}.png") for k, caption in captions.items()}
 
 

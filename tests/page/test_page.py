@@ -21,7 +21,8 @@ import nepcube
 from nepcube import spec
 from nepcube.pipeline.classing import Classes
 from nepcube.pipeline.outputs import Output
-from nepcube.report import classes, languages_of, plots, reading, say, write_page
+from nepcube.report import chart_sink_share, classes, languages_of, plots, reading, say, style, write_page
+from nepcube.report.chart_sheets import partial_sheet
 from nepcube.report.headline import key_figures
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
@@ -365,3 +366,43 @@ def test_the_page_of_a_run_is_of_no_other_study(read):
     for name, said in its.items():
         assert not [word for word in said if word in read[name][1].words]
     assert "the same figures at printing resolution" in read["en"][1].words
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    """The page of a run without regions, with one driver and potential NEP."""
+    inputs = make_inputs(names=(), seeds=(), resolution="40 km", drivers=("temperature",), potential=True)
+    folder = tmp_path_factory.mktemp("narrow")
+    path = write_page(inputs, small_figures(folder), folder / "p.html", languages=("en", "zh"))
+    return inputs, Reader(path.read_text(encoding="utf-8")).words
+
+
+def test_captions_say_nothing_of_regions_or_drivers_that_are_not_there(narrow):
+    _, text = narrow
+    absent = ("outside the regions", "the other drivers", "each region", "study area and its", "分区以外", "其余因子")
+    assert not [told for told in absent if told in text]
+    assert "The study area." in text
+    assert "Correlation of annual potential NEP with temperature, the only driver." in text
+
+
+def test_charts_on_paper_name_what_they_show(narrow):
+    inputs, _ = narrow
+    ax = chart_sink_share(style.new_figure(90, 80, 60).add_axes((0.2, 0.3, 0.7, 0.6)), inputs)
+    assert {"sink (potential NEP > 0)", "source (potential NEP < 0)"} & set(ax.get_legend_handles_labels()[1])
+    for drivers in (("temperature",), ("temperature", "precipitation")):
+        given = make_inputs(names=(), seeds=(), resolution="40 km", drivers=drivers)
+        figure, _ = partial_sheet(given, 190, 50)
+        said = " ".join(one.get_text() for one in figure.texts)
+        assert ("the others held" in said) == (len(drivers) > 1)
+
+
+def test_a_chart_of_the_largest_regions_says_so(tmp_path):
+    names = tuple(f"r{k:02d}" for k in range(42))
+    seeds = tuple((0.05 + 0.13 * (k % 7), 0.1 + 0.16 * (k // 7)) for k in range(42))
+    inputs = make_inputs(names=names, seeds=seeds, resolution="20 km", drivers=("temperature",))
+    count = len(inputs.region_names)
+    assert count > 40
+    text = write_page(inputs, [], tmp_path / "p.html").read_text(encoding="utf-8")
+    for figure in ("series_by_region", "partial_shares"):
+        caption = text.split(f'<span id="f-{figure}">')[1].split("</figcaption>")[0]
+        assert f"The 40 largest of {count} regions." in caption

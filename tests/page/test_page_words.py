@@ -185,6 +185,25 @@ def test_the_formula_is_that_of_the_basis():
         assert sign in text_in(found[1]["formula"], "en")
 
 
+@pytest.mark.parametrize(
+    ("asked", "name", "text"),
+    [
+        ({"with": ["temperature"]}, "Correlation", "r; t = r √((n − 2) / (1 − r²)) with n − 2 degrees of freedom"),
+        ({"with": ["temperature"], "lag": {"temperature": 1}}, "Correlation", "temperature of 1 year(s) before"),
+        ({"with": ["temperature"], "detrend": True}, "Partial correlation of order 1", "residuals after the years;"),
+        ({}, "Partial correlation of order 2", "residuals after the other drivers;"),
+        ({"detrend": True}, "Partial correlation of order 3", "residuals after the years and the other drivers;"),
+    ],
+)
+def test_the_formula_of_a_correlation_is_that_of_its_controls(asked, name, text):
+    run = run_of(recipe_of(statistics__partial_correlation=asked))
+    found = {text_in(f["name"], "en"): text_in(f["formula"], "en") for f in formulas.formulas(run)}
+    assert text in found[name]
+    cube = xr.Dataset({n: ((), np.nan, {}) for n in ("npp", *run.recipe.sources.drivers)})
+    said = [text_in(t, "en") for m in methods.paragraphs(run, cube) for t in m.sentences]
+    assert not [sentence for sentence in said if not sentence[0].isupper()]
+
+
 @pytest.mark.parametrize(("wanted", "again"), [(("en", "zh"), False), (("en",), True), (("zh",), True)])
 def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages, wanted, again):
     class BegunError(Exception):
