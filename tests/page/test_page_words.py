@@ -23,6 +23,14 @@ from nepcube.report import ReportInputs, write_formats, write_tables, years_betw
 from nepcube.report.saying import text_in
 from nepcube.report.words import LANGUAGES, words
 
+UNCERTAIN = {"npp": {"systematic": 0.1, "by_cell": 0.1, "by_cell_year": 0.0}, "respiration": {"scale": 0.2}}
+#: nothing beyond what every run does
+OFF = {
+    **dict.fromkeys(("statistics__breakpoint", "statistics__attribution", "uncertainty")),
+    **dict.fromkeys(("statistics__pettitt", "statistics__hurst", "statistics__residual_trend"), False),
+    "statistics__cv__detrended": False,
+}
+
 
 def tables(without=0.1, worst=0.3, cv=0.0):
     areas = {"all": (100.0, without), "wet": (60.0, 0.0), "dry": (40.0, worst)}
@@ -183,6 +191,29 @@ def test_the_formula_is_that_of_the_basis():
     for basis, sign in (("annual", "30 × 0.465, with"), ("monthly", "12 months"), ("daily", "over the days")):
         found = formulas.formulas(run_of(recipe_of(respiration__basis=basis)))
         assert sign in text_in(found[1]["formula"], "en")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words_of_it"),
+    [
+        ({"statistics__breakpoint": {"years": [2010]}}, ("years 2010", "指定的年份2010")),
+        ({"statistics__breakpoint": {"search": True}}, ("(model joined) was sought", "寻找趋势突变")),
+        ({"statistics__pettitt": True}, ("Pettitt's test", "Pettitt检验")),
+        ({"statistics__hurst": True}, ("Hurst exponent", "Hurst指数")),
+        ({"statistics__residual_trend": True}, ("residual trend is", "残差趋势为")),
+        ({"statistics__attribution": "miami"}, ("divided by cause", "按成因划分")),
+        ({"statistics__cv__detrended": True}, ("residuals around the least-squares line", "趋势线残差的变异系数")),
+        ({"uncertainty": UNCERTAIN}, ("carried to NEP to first order", "按一阶误差传播到NEP")),
+    ],
+)
+def test_the_methods_tell_what_a_recipe_asks_for_and_nothing_else(changes, words_of_it):
+    for asked in (True, False):
+        run = run_of(recipe_of(**(changes if asked else OFF)))
+        cube = xr.Dataset({n: ((), np.nan, {}) for n in ("npp", *run.recipe.sources.drivers)})
+        paragraphs = methods.paragraphs(run, cube)
+        for language, word in zip(LANGUAGES, words_of_it, strict=True):
+            said = " ".join(text_in(t, language) for m in paragraphs for t in m.sentences)
+            assert (word in said) == asked
 
 
 @pytest.mark.parametrize(
