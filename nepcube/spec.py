@@ -77,6 +77,24 @@ def flag_attrs(flags: Mapping[int, str], dtype: str, colors: Iterable[str] | Non
     return out
 
 
+def labels_of(attrs: Mapping[str, Any]) -> dict[int, str]:
+    """Give the words of each code of a variable of classes, without the code of no data.
+
+    Parameters
+    ----------
+    attrs : mapping of str to object
+        `flag_values`, and `labels`, the words as they were given, one a code; where there are none, `flag_meanings`.
+    """
+    import numpy as np
+
+    values = [int(v) for v in np.atleast_1d(attrs.get("flag_values", []))]
+    labels = [str(word) for word in np.atleast_1d(attrs.get("labels", []))]
+    if len(labels) != len(values):
+        labels = [word.replace("_", " ") for word in str(attrs.get("flag_meanings", "")).split()]
+        labels += [f"class {v}" for v in values[len(labels) :]]
+    return {v: label for v, label in zip(values, labels, strict=False) if v != NOT_COVERED}
+
+
 CUBE: dict[str, Variable] = {
     v.name: v
     for v in (

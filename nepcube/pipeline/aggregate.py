@@ -198,7 +198,8 @@ def make_tables(
             {c.source: sums.classes[c.variable]}, groups, {c.source: c.breaks}, {c.source: c.labels}
         )
     for name in _coded(run):
-        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, groups, {name: _flags(run, name)})
+        words = spec.labels_of(run.statistics.attrs(name))
+        tables[CODED[name]] = region_room.code_table({name: sums.classes[name]}, groups, {name: words})
     breaks = _partial_breaks(run)
     given = run.recipe.classes.partial_correlation.labels
     labels = tuple(given or stats.interval_labels(breaks))
@@ -237,12 +238,6 @@ def region_notes(run: Run, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     if missed and not run.exact:
         out.append(region_room.missed_note(missed))
     return out
-
-
-def _flags(run: Run, name: str) -> dict[int, str]:
-    attrs = run.statistics.attrs(name)
-    words = [w.replace("_", " ") for w in str(attrs["flag_meanings"]).split()]
-    return {int(v): w for v, w in zip(attrs["flag_values"], words, strict=True) if int(v) != 255}
 
 
 def field_table(run: Run) -> dict[str, pd.DataFrame]:

@@ -47,6 +47,8 @@ class Classes:
         attrs: dict[str, Any] = {"long_name": f"class of {self.source}", "units": "1"}
         attrs |= spec.flag_attrs(flags, "uint8", [*self.colors, "#d9d9d9"])
         attrs |= {
+            # a meaning is one word of few characters, a label is what the recipe says
+            "labels": list(flags.values()),
             "breaks": list(self.breaks),
             "of_absolute_value": int(self.absolute),
             "breaks_method": self.method,

@@ -72,17 +72,20 @@ def formulas(run: Run) -> list[dict[str, Told]]:
 
 def _partial(recipe: recipes.Recipe) -> dict[str, Told]:
     asked = recipe.statistics.partial_correlation
-    values: dict[str, Told] = {
-        "order": len(recipe.correlates) - 1 + asked.detrend,
-        "others": say("formula.others_years" if asked.detrend else "formula.others"),
-    }
+    others = len(recipe.correlates) - 1
     lags = tuple(
         say("formula.lag", driver=say(f"quantity.{driver}"), years=years)
         for driver, years in asked.lag.items()
         if years
     )
-    text = say("formula.partial_lag", lags=lags, **values) if lags else say("formula.partial_text", **values)
-    return _record(say("formula.partial", order=values["order"]), text, "Fisher, R. A. 1924. Metron 3, 329-332.")
+    ending, lagged = ("lag", {"lags": lags}) if lags else ("text", {})
+    source = "Fisher, R. A. 1924. Metron 3, 329-332."
+    order = others + asked.detrend
+    if not order:
+        return _record(say("formula.correlation"), say(f"formula.correlation_{ending}", **lagged), source)
+    held = "years_alone" if not others else "others_years" if asked.detrend else "others"
+    text = say(f"formula.partial_{ending}", order=order, others=say(f"formula.{held}"), **lagged)
+    return _record(say("formula.partial", order=order), text, source)
 
 
 def _more(recipe: recipes.Recipe) -> list[dict[str, Told]]:

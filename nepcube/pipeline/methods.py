@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, store
 from nepcube import recipe as recipes
-from nepcube.report import Method, Told, known, percent, say, stratum_word
+from nepcube.report import Method, Told, known, percent, say, stratum_word, years_between
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,11 +42,6 @@ def paragraphs(run: Run, cube: xr.Dataset) -> list[Method]:
     if run.recipe.strata:
         parts["strata"] = _strata(run.recipe)
     return [Method(say(f"method.{name}.title"), tuple(sentences)) for name, sentences in parts.items()]
-
-
-def years_between(first: int, last: int) -> Told:
-    """Say the years from one to another."""
-    return str(first) if first == last else say("years", first=str(first), last=str(last))
 
 
 def _product(cube: xr.Dataset, name: str, reader: str) -> Told:
@@ -123,6 +118,8 @@ def _nep(recipe: recipes.Recipe) -> Iterator[Told]:
     asked = recipe.respiration
     yield say("method.nep.nep")
     yield say("method.nep.rh", model=asked.model, basis=known("basis", asked.basis))
+    if recipe.uncertainty is not None:
+        yield say("method.nep.uncertainty")
 
 
 def _trend(recipe: recipes.Recipe) -> Iterator[Told]:
@@ -136,11 +133,22 @@ def _trend(recipe: recipes.Recipe) -> Iterator[Told]:
         yield say("method.trend.mk", variants=tuple(known("variant", name) for name in wanted.mann_kendall))
     if wanted.trend_classes and wanted.mann_kendall and "theil-sen" in wanted.trend:
         yield say("method.trend.classes", levels=tuple(f"{level:g}" for level in wanted.trend_classes))
+    asked = wanted.breakpoint
+    if asked is not None and asked.years:
+        yield say("method.trend.break_named", model=asked.model, years=tuple(map(str, asked.years)))
+    if asked is not None and asked.search:
+        yield say("method.trend.break_sought", model=asked.model)
+    if wanted.pettitt:
+        yield say("method.trend.pettitt")
+    if wanted.hurst:
+        yield say("method.trend.hurst")
 
 
 def _stability(recipe: recipes.Recipe) -> Iterator[Told]:
     cv = recipe.statistics.cv
     yield say("method.cv.cv", ddof=cv.ddof, least=f"{cv.min_mean:g}")
+    if cv.detrended:
+        yield say("method.cv.detrended")
 
 
 def _drivers(recipe: recipes.Recipe, count: int) -> Iterator[Told]:
@@ -160,6 +168,10 @@ def _drivers(recipe: recipes.Recipe, count: int) -> Iterator[Told]:
             yield say("method.drivers.lag", driver=say(f"quantity.{driver}"), years=years)
     if asked.dominant:
         yield say("method.drivers.dominant", alpha=f"{recipe.statistics.alpha:g}")
+    if recipe.statistics.residual_trend:
+        yield say("method.drivers.residual", drivers=drivers)
+    if recipe.statistics.attribution is not None:
+        yield say("method.drivers.attribution", model=recipe.statistics.attribution)
 
 
 def _classes(recipe: recipes.Recipe) -> Iterator[Told]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, report
 from nepcube.pipeline.uncertainty import uncertainty_notes
-from nepcube.report import Note, Told, known, number, percent, say
+from nepcube.report import Note, Told, known, number, percent, say, years_between
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +65,9 @@ def _of_records(recipe: Recipe) -> Iterator[Note]:
         yield _note("no_check")
     late = [r.years for r in records if r.source.reader == "mod17a3hgf" and r.years[1] >= TERRA_DRIFTS]
     if late:
-        yield _note("terra", years=_years(max(late[0][0], TERRA_DRIFTS), late[0][1]))
+        yield _note("terra", years=years_between(max(late[0][0], TERRA_DRIFTS), late[0][1]))
     if len(records) > 1:
-        told: Told = tuple(say("amount", value=r.source.reader, unit=_years(*r.years)) for r in records)
+        told: Told = tuple(say("amount", value=r.source.reader, unit=years_between(*r.years)) for r in records)
         yield _note("joined", records=told)
 
 
@@ -122,10 +122,6 @@ def _of_gaps(recipe: Recipe, count: int, tables: Mapping[str, pd.DataFrame]) -> 
         yield _note("gaps", share=told, least=enough, count=count)
     else:
         yield _note("gaps", "region", share=told, least=enough, count=count, worst=percent(worst), region=region)
-
-
-def _years(first: int, last: int) -> Told:
-    return str(first) if first == last else say("years", first=str(first), last=str(last))
 
 
 def _area_without_cv(tables: Mapping[str, pd.DataFrame]) -> float:

@@ -73,9 +73,7 @@ class Output:
 
     def flags(self, name: str) -> dict[int, str]:
         """The words of each code of a map of classes, without what has none."""
-        attrs = self.maps[name].attrs
-        words = [word.replace("_", " ") for word in str(attrs["flag_meanings"]).split()]
-        return {int(v): w for v, w in zip(attrs["flag_values"], words, strict=True) if int(v) != spec.NOT_COVERED}
+        return spec.labels_of(self.maps[name].attrs)
 
 
 def open_output(where: str | os.PathLike[str] | Place) -> Output:

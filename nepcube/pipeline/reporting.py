@@ -25,7 +25,7 @@ from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
 from nepcube.pipeline.outputs import open_output
-from nepcube.pipeline.stratifying import units_of_classes
+from nepcube.pipeline.stratifying import standard_strata, units_of_classes
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "report"
+# columns of names
+_NAMES = ("region", "stratum", "label", "variable")
 
 
 def languages(word: str) -> tuple[report_room.Language, ...]:
@@ -104,6 +106,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         generated=report_room.say("generated") if is_generated(recipe) else None,
         potential=run.potential,
         strata=units_of_classes(run),
+        standard_strata=standard_strata(recipe),
     )
 
 
@@ -207,4 +210,9 @@ def read_tables(out: Place) -> dict[str, pd.DataFrame]:
     found = {name: content for name, file in files.items() if (content := file.read()) is not None}
     if not found:
         raise StoreError(f"{out / 'tables'}: there are no tables.", "Run `nepcube aggregate` first.")
-    return {name: pd.read_csv(io.BytesIO(content)) for name, content in found.items()}
+    # a region may be called NA, null or 007: only an empty field is no value, and names stay text
+    texts = dict.fromkeys(_NAMES, str)
+    return {
+        name: pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=texts)
+        for name, content in found.items()
+    }

@@ -221,3 +221,12 @@ def units_of_classes(run: Run) -> dict[str, str]:
         name: str(run.statistics.attrs(name)["units"]) if name in continuous and run.statistics.has(name) else ""
         for name in run.recipe.strata
     }
+
+
+def standard_strata(recipe: recipes.Recipe) -> frozenset[str]:
+    """Give the strata whose classes have nepcube's own names: of a table that it knows, or bounds without labels."""
+    return frozenset(
+        name
+        for name, one in recipe.strata.items()
+        if (isinstance(one.names, str) if isinstance(one, recipes.Categorical) else not one.labels)
+    )

@@ -16,6 +16,7 @@ from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regi
 from nepcube.report.page import languages_of, write_page
 from nepcube.report.paper import PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
 from nepcube.report.plot import plot_chart, plot_map, thinned
+from nepcube.report.reading import years_between
 from nepcube.report.saying import Told, known, say
 from nepcube.report.sheet import map_figure
 from nepcube.report.strata import stratum_word
@@ -64,4 +65,5 @@ __all__ = [
     "write_formats",
     "write_page",
     "write_tables",
+    "years_between",
 ]

@@ -19,7 +19,6 @@ from nepcube.report.charts import (
 )
 from nepcube.report.classes import scheme
 from nepcube.report.inputs import ALL, ReportInputs
-from nepcube.report.layers import striped_patch
 from nepcube.report.lettering import cut, text_size_mm, wrap, wrap_to
 from nepcube.report.sheet import TALLEST, footer, mark_generated, place, sentences, told_regions, write
 from nepcube.report.style import QUIET, SLOPE, identifier, new_figure
@@ -147,7 +146,7 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     from matplotlib.patches import Patch
 
     narrow = width < _NARROW
-    regions, _, _ = share_columns(inputs, drivers[0])
+    regions, _ = share_columns(inputs, drivers[0])
     stacked = len(drivers) if narrow else 1
     # a page holds so many bars
     most = max(2, int((TALLEST - 40) / 4.4 / stacked) - 3)
@@ -161,7 +160,7 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
         from dataclasses import replace
 
         inputs = replace(inputs, tables=tables)
-        regions, _, _ = share_columns(inputs, drivers[0])
+        regions, _ = share_columns(inputs, drivers[0])
     room = 44.0
     names = [shown_name(inputs, r) for r in regions]
     texts = [wrap(name, label_lines(name, room)) for name in names]
@@ -186,9 +185,6 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     classes = scheme(inputs, "partial_classes", drivers[0])
     assert classes is not None
     handles = [Patch(facecolor=c, label=t) for c, t in zip(classes.colors, classes.labels, strict=True)]
-    without = any(bool((share_columns(inputs, d)[2] > 0).any()) for d in drivers)
-    if without:
-        handles.append(striped_patch(told["no_data"]))
     entry = max(text_size_mm(str(p.get_label()))[0] for p in handles) + 8.6
     across = max(1, int((width - 8 + 2) // entry))
     legend_rows = math.ceil(len(handles) / across)
@@ -204,7 +200,8 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
             ax.get_yticklabels()[0].set_fontweight("bold")
         if narrow and row < len(drivers) - 1:
             ax.set_xlabel("")
-    write(figure, 4, below, told["key.partial_shares"].format(nep=inputs.nep), fontweight="bold")
+    head = told["key.partial_shares" if len(drivers) > 1 else "key.partial_shares_alone"]
+    write(figure, 4, below, head.format(nep=inputs.nep), fontweight="bold")
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(4 / w, 1 - (below + 4.4) / h),
         ncols=math.ceil(len(handles) / legend_rows), handlelength=1.2, columnspacing=1.0,

@@ -14,12 +14,10 @@ from nepcube.report.style import (
     FLUX,
     INK,
     NEITHER,
-    NO_DATA,
     QUIET,
     SINK,
     SLOPE,
     SOURCE,
-    STRIPE,
     drawable,
     identifier,
     ink_on,
@@ -175,8 +173,8 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
         ax.set_ylabel(told[f"chart.{only}_percent"])
         return ax
-    ax.bar(years, sink, color=SINK, label=told["chart.sink"], **bars)
-    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"], **bars)
+    ax.bar(years, sink, color=SINK, label=told["chart.sink"].format(nep=inputs.nep), **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"].format(nep=inputs.nep), **bars)
     rest = np.where(sink + source > 0, 100 - sink - source, 0)
     if (rest > 0.05).any():
         ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["chart.zero"], **bars)
@@ -186,8 +184,8 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
     return ax
 
 
-def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """Look up the shares of a driver's classes for the whole region and then each region.
+def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray[np.float64]]:
+    """Look up the shares of a driver's classes, of the area with data, for the whole region and then each region.
 
     Returns
     -------
@@ -195,20 +193,17 @@ def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray
         The regions of the table.
     numpy.ndarray
         Regions by classes.
-    numpy.ndarray
-        The shares without data.
     """
     rows = inputs.rows("partial_classes")
     present = set(rows["region"].astype(str)) if len(rows) else set()
     names = [name for name in (ALL, *inputs.region_names) if name in present]
-    found = [shares(inputs, "partial_classes", name, driver) for name in names]
-    return names, np.array([f for f, _ in found], "f8"), np.nan_to_num(np.array([w for _, w in found], "f8"))
+    return names, np.array([shares(inputs, "partial_classes", name, driver)[0] for name in names], "f8")
 
 
 def chart_partial_shares(
     ax: Axes, inputs: ReportInputs, driver: str, *, names: bool = True, room: float = 44.0, most: int | None = None
 ) -> Axes:
-    """Draw one stacked bar a region: the shares of its area in each class of partial correlation.
+    """Draw one stacked bar a region: the shares of its area with data in each class of partial correlation.
 
     Parameters
     ----------
@@ -228,13 +223,13 @@ def chart_partial_shares(
         The one given.
     """
     classes = scheme(inputs, "partial_classes", driver)
-    regions, table, without = share_columns(inputs, driver)
-    regions, table, without = regions[:most], table[:most], without[:most]
+    regions, table = share_columns(inputs, driver)
+    regions, table = regions[:most], table[:most]
     wide = ax.get_position().width * float(ax.get_figure(root=True).get_figwidth()) * 25.4  # type: ignore[union-attr]
     ax.set_title(inputs.words[f"driver.{driver}"])
     ax.set_xlim(0, 100)
     ax.set_xticks([0, 25, 50, 75, 100])
-    ax.set_xlabel(inputs.words["share_of_area_percent"])
+    ax.set_xlabel(inputs.words["share_with_data_percent"])
     ax.tick_params(axis="y", length=0)
     for side in ("left", "top", "right"):
         ax.spines[side].set_visible(False)
@@ -244,12 +239,8 @@ def chart_partial_shares(
     places = np.array([k + (0.25 if k else 0.0) for k in range(len(regions))])
     table = np.nan_to_num(table)
     left = np.zeros(len(regions))
-    columns = [*zip(classes.colors, table.T, strict=True), (NO_DATA, without)]
-    for colour, part in columns:
-        bars = ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
-        if colour == NO_DATA:
-            for bar in bars:
-                bar.set(hatch="//////", edgecolor=STRIPE, linewidth=0)
+    for colour, part in zip(classes.colors, table.T, strict=True):
+        ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)
         for y, share, start in zip(places, part, left, strict=True):
             # where the number has room
             if share * wide >= 3.6:

@@ -27,6 +27,8 @@ TABLES = {
     "npp_dominant_driver": "dominant_drivers_npp",
     "npp_attribution": "attribution_classes",
 }
+#: the code of no data in tables and in maps
+_NONE = (-1, 255)
 _FALLBACK = {"slope_class": spec.SLOPE_COLORS, "cv_class": spec.CV_COLORS}
 
 
@@ -39,6 +41,8 @@ class Classes:
     colors: tuple[str, ...]
     breaks: tuple[float, ...]
     language: Language = "en"
+    #: whether every label is of nepcube's own vocabulary, which alone is told in the reader's language
+    ours: bool = False
 
     def interval(self, k: int) -> str:
         """Write the interval of the `k`-th class; the outer ones are open."""
@@ -73,15 +77,15 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in np.atleast_1d(value))
 
 
-def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...]:
-    # ours are told in the reader's language; where a recipe names any of them, all stay as they are
+def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...] | None:
+    # none where a recipe names any of them: then all stay as they are
     known = words("figures", language)
     out = []
     for label in labels:
         at = re.fullmatch(r"(significant (?:in|de)crease at) ([0-9.e-]+)", label)
         key = "class." + "_".join((at[1] if at else label).split())
         if key not in known:
-            return labels
+            return None
         out.append(known[key].format(level=at[2]) if at else known[key])
     return tuple(out)
 
@@ -92,22 +96,22 @@ def classes_of(variable: xr.DataArray, language: Language = "en") -> Classes:
     Parameters
     ----------
     variable : xarray.DataArray
-        With `flag_values` and `flag_meanings`; `flag_colors` and `breaks` where known.
+        With `flag_values` and `flag_meanings`; `labels`, `flag_colors` and `breaks` where known.
     language : {"en", "zh"}
-        Of the labels that are nepcube's own.
+        Of the labels, where all are of nepcube's own vocabulary; where one is not, all stay as the recipe gives them.
     """
     attrs = variable.attrs
     values = tuple(int(v) for v in np.atleast_1d(attrs.get("flag_values", [])))
-    labels = tuple(str(word).replace("_", " ") for word in str(attrs.get("flag_meanings", "")).split())
-    keep = [k for k, v in enumerate(values) if v != 255]
-    labels = tuple(labels[k] if k < len(labels) else f"class {values[k]}" for k in keep)
+    keep = [k for k, v in enumerate(values) if v != spec.NOT_COVERED]
+    labels = tuple(spec.labels_of(attrs).values())
     colors = _hex(str(attrs.get("flag_colors", "")).split())
     if len(colors) < len(values):
         colors = _palette(_FALLBACK.get(str(variable.name), spec.SLOPE_COLORS), len(keep))
     else:
         colors = tuple(colors[k] for k in keep)
-    labels = _told(labels, language)
-    return Classes(tuple(values[k] for k in keep), labels, colors, _floats(attrs.get("breaks")), language)
+    told = _told(labels, language)
+    codes, breaks = tuple(values[k] for k in keep), _floats(attrs.get("breaks"))
+    return Classes(codes, labels if told is None else told, colors, breaks, language, told is not None)
 
 
 def partial_classes(variable: xr.DataArray, language: Language = "en") -> Classes:
@@ -146,9 +150,10 @@ def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None
     Returns
     -------
     list of float
-        One share a class, from the lowest class to the highest; NaN where the table has no rows of the region.
+        One share a class of the area with data, from the lowest class to the highest; NaN where the table has no rows
+        of the region.
     float
-        The share without data.
+        The share of the region's whole area that has no data.
     """
     classes = scheme(inputs, key, driver)
     rows = rows_of(inputs, key, driver)
@@ -157,14 +162,13 @@ def shares(inputs: ReportInputs, key: str, region: str = ALL, driver: str | None
     if not len(rows) or not len(rows := rows[rows["region"] == region]):
         return [float("nan")] * len(classes.values), float("nan")
     found = [0.0] * len(classes.values)
-    without = 0.0
     edges = rows.reindex(columns=["lower", "upper"])
     for code, lower, upper, share in zip(rows["class"], edges["lower"], edges["upper"], rows["share"], strict=True):
-        if int(code) in (-1, 255):
-            without += float(share)
-        else:
+        if int(code) not in _NONE:
             found[_position(classes, int(code), float(lower), float(upper))] += float(share)
-    return found, without
+    whole = float(rows["area_km2"].sum())
+    lacking = float(rows.loc[rows["class"].isin(_NONE), "area_km2"].sum())
+    return found, lacking / whole if whole > 0 else float("nan")
 
 
 def _position(classes: Classes, code: int, lower: float, upper: float) -> int:

@@ -37,16 +37,13 @@ def key_figures(inputs: ReportInputs) -> list[KeyFigure]:
         told = say("key.trend_more", p=p_word(value_of(row, "slope_pvalue")))
         sign = "+" if slope > 0 else ""
         out.append(KeyFigure(say("key.trend"), sign + number(slope, digits=3), say("unit.slope"), told))
-        total = number(value_of(row, "cumulative_gc_m2"), 1)
-        out.append(KeyFigure(say("key.cumulative"), total, say("unit.sum"), say("key.cumulative_more", years=years)))
-    if len(series):
-        totals = np.asarray(series["total_tgc"], "f8")
-        if np.isfinite(totals).any():
-            area = number(value_of(series.iloc[0], "area_km2"), 0)
-            value = number(float(np.nansum(totals)), digits=4)
+        depth = number(value_of(row, "cumulative_gc_m2"), 1)
+        out.append(KeyFigure(say("key.cumulative"), depth, say("unit.sum"), say("key.cumulative_more", years=years)))
+        total = value_of(row, "cumulative_tgc")
+        if np.isfinite(total):
+            area = number(value_of(row, "area_km2"), 0)
+            value = number(total, digits=4)
             out.append(KeyFigure(say("key.total"), value, say("unit.total"), say("key.total_more", area=area)))
-    if len(summary):
-        row = summary.iloc[0]
         for end, key in (("min", "key.lowest"), ("max", "key.highest")):
             value = number(value_of(row, f"{end}_gc_m2"), 2)
             out.append(KeyFigure(say(key), year_text(row[f"{end}_year"]), "", _with_unit(value, flux)))

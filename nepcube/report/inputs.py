@@ -51,7 +51,8 @@ class ReportInputs:
         First and last year, inclusive.
     maps : xarray.Dataset
         Statistics on the grid, loaded, already decimated to at most some 2000 cells a side, with `spatial_ref`.
-        Class variables carry `flag_values`, `flag_meanings`, `flag_colors` and `breaks`; partial correlations `breaks`.
+        Class variables carry `flag_values`, `flag_meanings`, `labels`, `flag_colors` and `breaks`; partial correlations
+        `breaks`.
     tables : mapping of str to pandas.DataFrame
         `series`, `summary`, `slope_classes`, `cv_classes`, `partial_classes`, `npp_flags`; others are written too.
         Their columns are those of the run's CSV files.
@@ -76,8 +77,10 @@ class ReportInputs:
     strata : mapping of str to str
         The strata of the run in the order of its recipe, each with the unit of its classes, empty where it has none.
         Their tables are `series_by_<stratum>` and so on.
+    standard_strata : set of str
+        Those whose classes have nepcube's own names, which are told in the reader's language.
     language : {"en", "zh"}
-        The language of the figures. Names of regions and labels that a recipe gives stay as they are.
+        The language of the figures. Names of regions, and labels that are a recipe's own, stay as they are.
     """
 
     name: str
@@ -95,6 +98,7 @@ class ReportInputs:
     generated: Told | None = None
     potential: bool = False
     strata: Mapping[str, str] = field(default_factory=dict)
+    standard_strata: frozenset[str] = frozenset()
     language: Language = "en"
 
     @property

@@ -70,7 +70,7 @@ class KeyRoom:
         self._handles = _entries([str(h.get_label()) for h in key.handles], room, _SWATCH + 1.2)
         self._regions = _entries([name for _, name in key.regions], span, 4.5)
         # what the numbers are stands beside them, or above where there is no room
-        self._told_above = self._short or span - self._bar_width < 25.0
+        self._told_above = self._short or span - self._bar_width < 32.0
         self._above = (_ROW + 2.6 if self._told_above else 2.6) if key.bar_shares else 0.0
         height = 1.0
         if self._bar:
@@ -139,10 +139,10 @@ class KeyRoom:
             text = percent(share).removesuffix(" %") if self._short else percent(share)
             axes.text((k + 0.5) / n, 1.2, text, transform=axes.transAxes, ha="center", **look)
         if n and self._told_above:
-            label = told["share_of_area_percent" if self._short else "share_of_area"]
+            label = told["share_with_data_percent" if self._short else "share_with_data"]
             _write(figure, x0, y - self._above, label, color=QUIET)
         elif n:
-            axes.text(1.015, 1.2, told["share_of_area"], transform=axes.transAxes, ha="left", color=QUIET, **look)
+            axes.text(1.015, 1.2, told["share_with_data"], transform=axes.transAxes, ha="left", color=QUIET, **look)
 
 
 def _write(figure: Figure, left: float, top: float, text: str, **look: Any) -> None:

@@ -25,21 +25,6 @@ __all__ = ["languages_of", "write_page"]
 
 #: widest picture in the page, pixels; the figures of a run are as wide, so that nothing blurs when it is enlarged
 _WIDEST = 2400
-_STUDY = "Zhang et al. (2023), doi 10.6046/zrzyyg.2022042"
-#: the figure of a study like this that each one stands for
-_LIKE: dict[str, Told] = {
-    "map_regions": say("study.figure", n="1"),
-    "map_nep_mean": say("study.figure", n="5"),
-    "map_slope_class": (say("study.figure", n="6"), say("study.table", n="2")),
-    "map_cv_class": (say("study.figure", n="7"), say("study.table", n="3")),
-    "map_partial_temperature": say("study.figure", n="8 a"),
-    "map_partial_precipitation": say("study.figure", n="8 b"),
-    "map_partial_radiation": say("study.figure", n="8 c"),
-    "series": say("study.figure", n="2"),
-    "series_by_region": say("study.figure", n="4"),
-    "sink_share": say("study.figure", n="3"),
-    "partial_shares": say("study.figure", n="9"),
-}
 #: figures that the page draws itself
 _DRAWN = ("series", "series_by_region", "sink_share", "partial_shares")
 #: the sections, and the figures and tables of each in their order; what is in none comes after them
@@ -74,7 +59,6 @@ class Picture:
     key: str
     caption: Told
     file: str
-    like: Told
     data: str = ""
     width: int = 0
     height: int = 0
@@ -94,18 +78,22 @@ def _embedded(path: Path) -> tuple[str, int, int]:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), picture.width, picture.height
 
 
+def _caption_key(inputs: ReportInputs, figure: str) -> str:
+    # some sentences are of regions, or of several drivers
+    endings = ["_whole"] * (not inputs.region_names) + ["_alone"] * (len(inputs.drivers) == 1)
+    return next((k for e in endings if has_words(k := f"caption.{figure}{e}")), f"caption.{figure}")
+
+
 def _pictures(inputs: ReportInputs, paths: Sequence[Path]) -> dict[str, Picture]:
     nep = nep_word(inputs)
     out = {}
     for path in map(Path, paths):
         if path.stem not in _DRAWN:
-            key = f"caption.{path.stem}"
+            key = _caption_key(inputs, path.stem)
             caption: Told = say(key, nep=nep) if has_words(key) else path.stem.replace("_", " ")
-            out[path.stem] = Picture(
-                path.stem, caption, f"figures/{path.name}", _LIKE.get(path.stem, ""), *_embedded(path)
-            )
-    captions = {key: say(f"caption.{key}", nep=nep, unit=say("unit.flux")) for key in _DRAWN}
-    return out | {k: Picture(k, caption, f"figures/{k}.png", _LIKE[k]) for k, caption in captions.items()}
+            out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", *_embedded(path))
+    captions = {key: say(_caption_key(inputs, key), nep=nep, unit=say("unit.flux")) for key in _DRAWN}
+    return out | {k: Picture(k, caption, f"figures/{k}.png") for k, caption in captions.items()}
 
 
 def size(count: float) -> str:
@@ -290,7 +278,6 @@ def write_page(
         versions=dict(provenance.get("versions") or {}),
         stages={str(k): seconds(v) for k, v in dict(provenance.get("stages") or {}).items()},
         created=_moment(str(provenance.get("created") or "")),
-        study=_STUDY,
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,7 @@ def paint_classes(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
         share = told["brackets"].format(text=percent(found[k])) if np.isfinite(found[k]) else ""
         key.handles.append(patch(colors[k], f"{label}{told['colon'] if interval else ''}{interval}{share}"))
     if bare:
-        share = told["brackets"].format(text=percent(without)) if without > 0 else ""
+        share = told["of_all_area"].format(share=percent(without)) if without > 0 else ""
         key.handles.append(striped_patch(told["no_data"] + share))
     if name in _PVALUES:
         add_dots(ax, inputs, key, _PVALUES[name], data, picture)

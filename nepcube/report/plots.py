@@ -20,7 +20,7 @@ from nepcube.report.reading import (
     value_of,
 )
 from nepcube.report.saying import Told, known, say
-from nepcube.report.style import NO_DATA, ink_on, number, percent
+from nepcube.report.style import ink_on, number, percent
 
 __all__ = ["Bars", "Mark", "Plot", "Stack", "partial_stacks", "region_plots", "series_plot", "sink_plots", "ticks"]
 
@@ -268,19 +268,17 @@ def partial_stacks(inputs: ReportInputs) -> list[Stack]:
     regions = [name for name in (ALL, *largest_regions(inputs, MOST_PANELS)) if name in present]
     for driver in inputs.drivers:
         classes = scheme(inputs, "partial_classes", driver)
-        found = [shares(inputs, "partial_classes", region, driver) for region in regions]
+        found = [shares(inputs, "partial_classes", region, driver)[0] for region in regions]
         if classes is None or not regions:
             continue
         legend: list[tuple[str, Told]] = [
             (colour, interval_word(classes, k, closed=True)) for k, colour in enumerate(classes.colors)
         ]
-        if any(without > 0 for _, without in found):
-            legend.append((NO_DATA, say("no_data")))
         marks: list[Mark] = []
         bars = []
-        for region, (row, missing) in zip(regions, found, strict=True):
+        for region, row in zip(regions, found, strict=True):
             left, parts = 0.0, []
-            for (colour, label), share in zip(legend, [*row, missing], strict=False):
+            for (colour, label), share in zip(legend, row, strict=True):
                 if share > 0:
                     text = f"{100 * share:.0f}" if share >= 0.06 else ""
                     parts.append((left, 100 * share, colour, text, ink_on(colour), len(marks)))

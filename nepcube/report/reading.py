@@ -17,7 +17,7 @@ from nepcube.report.style import NO_DATA, identifier, limit, number, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text"]
+__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text", "years_between"]
 
 #: regions in a table of the page; the file has all
 _MOST_ROWS = 100
@@ -65,8 +65,15 @@ def years_word(inputs: ReportInputs) -> Told:
 
 
 def years_between(first: int, last: int) -> Told:
-    """Say the years from one to another."""
-    return str(first) if first == last else say("years", first=str(first), last=str(last))
+    """Say the years from one to another, or the one.
+
+    Parameters
+    ----------
+    first, last : int
+    """
+    if first == last:
+        return say("year", first=str(first))
+    return say("years", first=str(first), last=str(last))
 
 
 def p_word(p: float) -> Told:
@@ -92,8 +99,11 @@ def marked_region(inputs: ReportInputs, region: str) -> Told:
     return region_word(inputs, region)
 
 
-def class_word(label: str) -> Told:
-    """Say a class of the vocabulary; a label that a recipe gives is itself."""
+def class_word(classes: Classes, k: int) -> Told:
+    """Say the `k`-th class; where the labels are a recipe's own, as it gives them, which is as the map has them."""
+    label = classes.labels[k]
+    if not classes.ours:
+        return label
     found = re.fullmatch(r"(significant (?:de|in)crease at) (\S+)", label)
     if found:
         return say("class." + found[1].replace(" ", "_"), level=found[2])
@@ -247,12 +257,12 @@ def _class_table(inputs: ReportInputs, key: str, caption: Told, driver: str | No
             out.insert(1, [*cells, Cell(without_data)])
             pinned = 2
     heads = head_cells(say("column.region"))
-    for k, (label, colour) in enumerate(zip(classes.labels, classes.colors, strict=True)):
+    for k, colour in enumerate(classes.colors):
         if key == "partial_classes":
             heads.append(Cell(interval_word(classes, k, closed=True), colour, True))
         else:
-            heads.append(Cell(class_word(label), colour, True, interval_word(classes, k)))
-    heads.append(Cell(say("no_data"), NO_DATA, True))
+            heads.append(Cell(class_word(classes, k), colour, True, interval_word(classes, k)))
+    heads.append(Cell(say("no_data"), NO_DATA, True, say("column.of_all_area")))
     folded: Told = say("table.show_shares", what=known("class", driver)) if driver is not None else ""
     name = key if driver is None else f"{key}_{driver}"
     return Table(name, caption, f"{key}.csv", heads, out, left_out(inputs), folded, pinned)

@@ -44,8 +44,18 @@ def stratum_word(name: str) -> Told:
     return say(key) if has_words(key) else name
 
 
-def stratum_class_word(label: str) -> Told:
-    """Say a class of a stratum; a label that a recipe gives is itself."""
+def stratum_class_word(label: str, *, ours: bool) -> Told:
+    """Say a class of a stratum.
+
+    Parameters
+    ----------
+    label : str
+    ours : bool
+        Whether the names of the classes are nepcube's: those of a table that it knows, or bounds. A name that a recipe
+        gives is itself.
+    """
+    if not ours:
+        return say("land.no_class") if label == "no class" else label
     found = _BAND.fullmatch(label)
     if found and all(_is_number(v) for v in found.groupdict().values() if v is not None):
         if found["below"] is not None:
@@ -151,7 +161,7 @@ def _of_whole(
     for _, row in found.iterrows():
         label = str(row["stratum"])
         numbers = _numbers(row, sinks.get((ALL, label), float("nan")), whole)
-        out.append([Cell(stratum_class_word(label), head=True), *numbers])
+        out.append([Cell(stratum_class_word(label, ours=name in inputs.standard_strata), head=True), *numbers])
     word = stratum_word(name)
     caption = say("table.stratum", nep=nep_word(inputs, first=True), stratum=word, years=years_word(inputs))
     notes: list[Told] = [say("table.largest_classes", shown=_MOST_CLASSES, count=count)] * (count > _MOST_CLASSES)
@@ -172,7 +182,8 @@ def _by_region(
         whole = float(part["region_area_km2"].sum())
         for _, row in part.iterrows():
             label = str(row["stratum"])
-            cells = [Cell(marked_region(inputs, region), head=True), Cell(stratum_class_word(label))]
+            said = stratum_class_word(label, ours=name in inputs.standard_strata)
+            cells = [Cell(marked_region(inputs, region), head=True), Cell(said)]
             out.append([*cells, *_numbers(row, sinks.get((region, label), float("nan")), whole)])
     word, count = stratum_word(name), len(inputs.region_names)
     caption = say("table.stratum_regions", nep=nep_word(inputs, first=True), stratum=word, years=years_word(inputs))

@@ -18,7 +18,12 @@ from sample_page import HOSTILE, bases, small_figures
 from sample_report import make_inputs
 
 import nepcube
-from nepcube.report import languages_of, plots, reading, say, write_page
+from nepcube import spec
+from nepcube.pipeline.classing import Classes
+from nepcube.pipeline.outputs import Output
+from nepcube.report import chart_sink_share, classes, languages_of, plots, reading, say, style, write_page
+from nepcube.report.chart_sheets import partial_sheet
+from nepcube.report.headline import key_figures
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
 
@@ -299,3 +304,105 @@ def test_a_gap_breaks_the_line(given):
     assert plot.dots[4] is None
     assert len(plot.segments) == 17
     assert plot.marks[4].values[0][1] == "–"
+
+
+def test_what_has_no_data_is_a_column_of_the_whole_area_and_no_part_of_a_bar(given):
+    (table,) = [one for one in reading.reading_tables(given) if one.key == "slope_classes"]
+    rows = given.rows("slope_classes", region="all").set_index("class")["area_km2"]
+    assert text_in(table.columns[-1].below, "en") == "of all area"
+    assert table.rows[0][-1].text == f"{100 * rows[-1] / rows.sum():.1f} %"
+    assert sum(float(cell.text.split()[0]) for cell in table.rows[0][1:-1]) == pytest.approx(100, abs=0.3)
+    for stack in plots.partial_stacks(given):
+        assert "no data" not in {text_in(label, "en") for _, label in stack.legend}
+        for bar in stack.bars:
+            assert sum(part[1] for part in bar.parts) == pytest.approx(100)
+
+
+def test_the_total_of_the_headline_is_that_of_the_summary(given):
+    first = (given.rows("series")["region"] == "all") & (given.rows("series")["year"] == 2001)
+    # a year with less area, and no total, changes nothing: the summary is of all years
+    series = given.rows("series").copy()
+    series.loc[first, ["area_km2", "total_tgc"]] = [1.0, np.nan]
+    changed = dataclasses.replace(given, tables={**given.tables, "series": series})
+    row = given.rows("summary", region="all").iloc[0]
+    (figure,) = [one for one in key_figures(changed) if text_in(one.label, "en") == "Total"]
+    assert float(figure.value.replace("\u202f", "")) == pytest.approx(row["cumulative_tgc"], rel=1e-3)
+    assert f"{row['area_km2']:,.0f}".replace(",", "\u202f") in text_in(figure.more, "en")
+    bare = dataclasses.replace(
+        given, tables={**given.tables, "summary": given.tables["summary"].drop(columns="cumulative_tgc")}
+    )
+    assert "Total" not in {text_in(one.label, "en") for one in key_figures(bare)}
+
+
+@pytest.mark.parametrize(
+    ("labels", "zh"),
+    [
+        (("low", "mittel", "high", "loss > 5 %", "gain_of 5"), None),
+        (spec.SLOPE_LABELS, ("明显变差", "轻微变差", "基本稳定", "轻微好转", "明显好转")),
+    ],
+)
+def test_labels_are_the_same_on_map_and_page_and_lose_no_character(given, labels, zh):
+    """As the pipeline stores them: a recipe's own as they are, ours in the reader's language, and never a mixture."""
+    breaks = tuple(given.maps["slope_class"].attrs["breaks"])
+    found = Classes("slope_class", "nep_slope", breaks, labels, spec.SLOPE_COLORS, False, "manual", math.nan, "")
+    stored = found.layout()
+    maps = given.maps.assign(slope_class=given.maps["slope_class"].assign_attrs(stored.attrs))
+    (table,) = [t for t in reading.reading_tables(dataclasses.replace(given, maps=maps)) if t.key == "slope_classes"]
+    for language, wanted in (("en", labels), ("zh", zh or labels)):
+        assert classes.classes_of(maps["slope_class"], language).labels == tuple(wanted)
+        assert [text_in(head.text, language) for head in table.columns[1:-1]] == list(wanted)
+    output = Output(None, None, (2001, 2020), {})
+    output.__dict__["maps"] = {"slope_class": stored}
+    assert output.flags("slope_class") == dict(enumerate(labels))
+
+
+def test_notes_of_a_table_are_sentences_of_the_language(read):
+    assert "tables/series.csv. The file has every region." in read["en"][1].words
+    assert "tables/series.csv。文件包含所有分区。" in "".join(read["zh"][1].words.split())
+
+
+def test_the_page_of_a_run_is_of_no_other_study(read):
+    its = {"en": ("reference study", "Corresponds to", "whose print"), "zh": ("参考研究", "误印")}
+    for name, said in its.items():
+        assert not [word for word in said if word in read[name][1].words]
+    assert "the same figures at printing resolution" in read["en"][1].words
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    """The page of a run without regions, with one driver and potential NEP."""
+    inputs = make_inputs(names=(), seeds=(), resolution="40 km", drivers=("temperature",), potential=True)
+    folder = tmp_path_factory.mktemp("narrow")
+    path = write_page(inputs, small_figures(folder), folder / "p.html", languages=("en", "zh"))
+    return inputs, Reader(path.read_text(encoding="utf-8")).words
+
+
+def test_captions_say_nothing_of_regions_or_drivers_that_are_not_there(narrow):
+    _, text = narrow
+    absent = ("outside the regions", "the other drivers", "each region", "study area and its", "分区以外", "其余因子")
+    assert not [told for told in absent if told in text]
+    assert "The study area." in text
+    assert "Correlation of annual potential NEP with temperature, the only driver." in text
+
+
+def test_charts_on_paper_name_what_they_show(narrow):
+    inputs, _ = narrow
+    ax = chart_sink_share(style.new_figure(90, 80, 60).add_axes((0.2, 0.3, 0.7, 0.6)), inputs)
+    assert {"sink (potential NEP > 0)", "source (potential NEP < 0)"} & set(ax.get_legend_handles_labels()[1])
+    for drivers in (("temperature",), ("temperature", "precipitation")):
+        given = make_inputs(names=(), seeds=(), resolution="40 km", drivers=drivers)
+        figure, _ = partial_sheet(given, 190, 50)
+        said = " ".join(one.get_text() for one in figure.texts)
+        assert ("the others held" in said) == (len(drivers) > 1)
+
+
+def test_a_chart_of_the_largest_regions_says_so(tmp_path):
+    names = tuple(f"r{k:02d}" for k in range(42))
+    seeds = tuple((0.05 + 0.13 * (k % 7), 0.1 + 0.16 * (k // 7)) for k in range(42))
+    inputs = make_inputs(names=names, seeds=seeds, resolution="20 km", drivers=("temperature",))
+    count = len(inputs.region_names)
+    assert count > 40
+    text = write_page(inputs, [], tmp_path / "p.html").read_text(encoding="utf-8")
+    for figure in ("series_by_region", "partial_shares"):
+        caption = text.split(f'<span id="f-{figure}">')[1].split("</figcaption>")[0]
+        assert f"The 40 largest of {count} regions." in caption

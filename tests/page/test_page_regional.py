@@ -63,7 +63,11 @@ def test_the_classes_of_a_stratum(plain):
     assert rows[1][1:5] == ["60", percent(share), "30", "200.00"]
     assert rows[1][5:] == ["0.00123", "−0.500", "< 0.001", "100.0 %"]
     assert rows[2][-1] == "25.0 %"
-    assert texts(whole, "zh")[1][0] == "草地"
+    # the same word in a recipe's own table of names is that recipe's
+    assert texts(whole, "zh")[1][0] == "grassland"
+    ours, by_region = stratum_tables(dataclasses.replace(inputs, standard_strata=frozenset({"cover"})))
+    assert texts(ours, "zh")[1][0] == "草地"
+    assert texts(by_region, "zh")[0][1] == "草地"
     assert (whole.pinned, whole.folded, whole.source) == (1, "", "summary_by_cover.csv")
     assert regions.folded
     assert [r[0].split()[-1] for r in texts(regions)] == ["wet", "wet", "dry", "dry"]
@@ -98,7 +102,9 @@ def test_many_classes_are_folded_and_very_many_are_the_largest(plain):
     ],
 )
 def test_the_words_of_classes(label, en, zh):
-    assert [text_in(stratum_class_word(label), one) for one in ("en", "zh")] == [en, zh]
+    assert [text_in(stratum_class_word(label, ours=True), one) for one in ("en", "zh")] == [en, zh]
+    own = [text_in(stratum_class_word(label, ours=False), one) for one in ("en", "zh")]
+    assert own == ([en, zh] if label == "no class" else [label, label])
 
 
 def test_errors_and_sizes(plain):

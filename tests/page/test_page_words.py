@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import string
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,19 @@ from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
 from nepcube.pipeline import formulas, languages, methods, reporting
 from nepcube.pipeline.notes import least_correlation, notes
+from nepcube.pipeline.stratifying import standard_strata
 from nepcube.places import place_of
+from nepcube.report import ReportInputs, write_formats, write_tables, years_between
 from nepcube.report.saying import text_in
-from nepcube.report.words import LANGUAGES
+from nepcube.report.words import LANGUAGES, words
+
+UNCERTAIN = {"npp": {"systematic": 0.1, "by_cell": 0.1, "by_cell_year": 0.0}, "respiration": {"scale": 0.2}}
+#: nothing beyond what every run does
+OFF = {
+    **dict.fromkeys(("statistics__breakpoint", "statistics__attribution", "uncertainty")),
+    **dict.fromkeys(("statistics__pettitt", "statistics__hurst", "statistics__residual_trend"), False),
+    "statistics__cv__detrended": False,
+}
 
 
 def tables(without=0.1, worst=0.3, cv=0.0):
@@ -182,6 +193,48 @@ def test_the_formula_is_that_of_the_basis():
         assert sign in text_in(found[1]["formula"], "en")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words_of_it"),
+    [
+        ({"statistics__breakpoint": {"years": [2010]}}, ("years 2010", "指定的年份2010")),
+        ({"statistics__breakpoint": {"search": True}}, ("(model joined) was sought", "寻找趋势突变")),
+        ({"statistics__pettitt": True}, ("Pettitt's test", "Pettitt检验")),
+        ({"statistics__hurst": True}, ("Hurst exponent", "Hurst指数")),
+        ({"statistics__residual_trend": True}, ("residual trend is", "残差趋势为")),
+        ({"statistics__attribution": "miami"}, ("divided by cause", "按成因划分")),
+        ({"statistics__cv__detrended": True}, ("residuals around the least-squares line", "趋势线残差的变异系数")),
+        ({"uncertainty": UNCERTAIN}, ("carried to NEP to first order", "按一阶误差传播到NEP")),
+    ],
+)
+def test_the_methods_tell_what_a_recipe_asks_for_and_nothing_else(changes, words_of_it):
+    for asked in (True, False):
+        run = run_of(recipe_of(**(changes if asked else OFF)))
+        cube = xr.Dataset({n: ((), np.nan, {}) for n in ("npp", *run.recipe.sources.drivers)})
+        paragraphs = methods.paragraphs(run, cube)
+        for language, word in zip(LANGUAGES, words_of_it, strict=True):
+            said = " ".join(text_in(t, language) for m in paragraphs for t in m.sentences)
+            assert (word in said) == asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "text"),
+    [
+        ({"with": ["temperature"]}, "Correlation", "r; t = r √((n − 2) / (1 − r²)) with n − 2 degrees of freedom"),
+        ({"with": ["temperature"], "lag": {"temperature": 1}}, "Correlation", "temperature of 1 year(s) before"),
+        ({"with": ["temperature"], "detrend": True}, "Partial correlation of order 1", "residuals after the years;"),
+        ({}, "Partial correlation of order 2", "residuals after the other drivers;"),
+        ({"detrend": True}, "Partial correlation of order 3", "residuals after the years and the other drivers;"),
+    ],
+)
+def test_the_formula_of_a_correlation_is_that_of_its_controls(asked, name, text):
+    run = run_of(recipe_of(statistics__partial_correlation=asked))
+    found = {text_in(f["name"], "en"): text_in(f["formula"], "en") for f in formulas.formulas(run)}
+    assert text in found[name]
+    cube = xr.Dataset({n: ((), np.nan, {}) for n in ("npp", *run.recipe.sources.drivers)})
+    said = [text_in(t, "en") for m in methods.paragraphs(run, cube) for t in m.sentences]
+    assert not [sentence for sentence in said if not sentence[0].isupper()]
+
+
 @pytest.mark.parametrize(("wanted", "again"), [(("en", "zh"), False), (("en",), True), (("zh",), True)])
 def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages, wanted, again):
     class BegunError(Exception):
@@ -199,6 +252,43 @@ def test_a_report_in_other_languages_is_made_again(monkeypatch, tmp_path, pages,
             reporting.report(run)
     else:
         assert reporting.report(run) == run.out / "report.html"
+
+
+def test_names_that_look_like_no_value_come_back(tmp_path):
+    names = ["NA", "None", "null", "nan", "N/A", "007", "true", "1e5", "all"]
+    numbers = [1.5, np.nan, np.inf, -np.inf, 0.0, 2.0, 3.0, 4.0, 5.0]
+    table = pd.DataFrame({"region": names, "stratum": names[::-1], "label": names, "mean_gc_m2": numbers})
+    write_tables({"summary": table, "summary_by_land": table}, tmp_path / "tables")
+    for back in reporting.read_tables(place_of(tmp_path)).values():
+        pd.testing.assert_frame_equal(back, table, check_dtype=False)
+        assert back["mean_gc_m2"].dtype == "float64"
+    inputs = ReportInputs("r", "r", (2001, 2002), xr.Dataset(), reporting.read_tables(place_of(tmp_path)))
+    assert inputs.region_names == tuple(names[:-1])
+    (first,) = write_formats({"summary": back}, tmp_path, ["md"])
+    assert all(f"| {name} |" in first.read_text(encoding="utf-8") for name in names)
+
+
+def test_names_of_classes_are_ours_where_no_recipe_gives_them():
+    strata = {
+        "landcover": {"path": "lc.tif", "kind": "categorical", "names": "worldcover"},
+        "own": {"path": "lc.tif", "kind": "categorical", "names": {1: "forest"}},
+        "bands": {"path": "dem.tif", "kind": "continuous", "breaks": [5]},
+        "called": {"path": "dem.tif", "kind": "continuous", "breaks": [5], "labels": ["below 5", "above"]},
+    }
+    assert standard_strata(recipe_of(strata=strata)) == {"landcover", "bands"}
+
+
+def test_years_are_said_alike_and_once():
+    assert [text_in(years_between(2001, 2001), one) for one in LANGUAGES] == ["2001", "2001年"]
+    assert [text_in(years_between(2001, 2020), one) for one in LANGUAGES] == ["2001–2020", "2001—2020年"]
+    run = run_of(recipe_of(period=(2019, 2021), statistics__min_years=3))
+    assert "2021年" in told(run.recipe, language="zh")["Terra后期记录的漂移"]
+    titles = {key: text for key, text in words("figures", "zh").items() if key.startswith("title.")}
+    for key, text in titles.items():
+        fields = {name: "因子" for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert "年年" not in text.format(**fields | {"years": "2001—2020年"}), key
+    every = " ".join([*words("page", "zh").values(), *words("figures", "zh").values()])
+    assert not [word for word in ("配方", "基准") if word in every]
 
 
 def test_the_languages_of_the_command_line():

@@ -194,6 +194,7 @@ def make_inputs(
                 cv_all,
                 a,
                 total,
+                values.sum() * a / 1e6,
             )
         )
         for year in years:
@@ -208,11 +209,13 @@ def make_inputs(
         for key, variable, field, breaks, words in jobs:
             edges = [-np.inf, *breaks, np.inf] if key != "partial_classes" else [-1.0, *breaks, 1.0]
             code = np.where(np.isnan(field), -1, np.searchsorted(breaks, field, side="right"))
+            with_value = float((area * (mask & (code >= 0))).sum())
             for k in range(-1, len(breaks) + 1):
                 part = float((area * (mask & (code == k))).sum())
                 word = "no data" if k < 0 else words[k] or f"{edges[k]:g} to {edges[k + 1]:g}"
                 lower, upper = (np.nan, np.nan) if k < 0 else (edges[k], edges[k + 1])
-                classes[key].append((region, variable, k, word, lower, upper, part, part / (total or np.nan)))
+                share = np.nan if k < 0 else part / (with_value or np.nan)
+                classes[key].append((region, variable, k, word, lower, upper, part, share))
     coded = {}
     for name, (table, words) in CODED.items():
         rows = []
@@ -284,6 +287,7 @@ def make_inputs(
                 "cv",
                 "area_km2",
                 "region_area_km2",
+                "cumulative_tgc",
             ],
         ),
         **{key: pd.DataFrame(rows, columns=class_columns) for key, rows in classes.items()},

@@ -438,6 +438,7 @@ def test_labels_of_a_recipe_are_not_translated(coarse):
     # one that is ours among others stays with them
     own = variable.assign_attrs(flag_meanings="falls high level rises much no_data")
     assert classes_of(own, "zh").labels == ("falls", "high", "level", "rises", "much")
+    assert not classes_of(own, "zh").ours
     trend = coarse.maps["trend_class"]
     assert classes_of(trend, "zh").labels[-1] == "显著增加（p<0.01）"
 

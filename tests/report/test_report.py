@@ -287,7 +287,43 @@ def test_classes_are_found_by_their_interval_whatever_their_numbers(inputs, offs
     found, without = classes.shares(other, "partial_classes", driver="precipitation")
     rows = table[(table.region == "all") & (table.variable == "precipitation") & (table["class"] >= 0)]
     assert found == pytest.approx(list(rows["share"]))
-    assert sum(found) + without == pytest.approx(1)
+    assert sum(found) == pytest.approx(1)
+    assert 0 < without < 1
+
+
+def area_without(inputs, name):
+    """The area of the regions, and the part of it whose cells have no class, from the map alone."""
+    from nepcube.grid import cell_area, geobox_of
+
+    labels, codes = inputs.maps["region"].values, inputs.maps[name].values
+    area = np.broadcast_to(np.asarray(cell_area(geobox_of(inputs.maps))).reshape(labels.shape[0], -1), labels.shape)
+    within = labels > 0
+    lacking = np.isnan(codes) if codes.dtype.kind == "f" else codes == 255
+    return float(area[within].sum()), float(area[within & lacking].sum())
+
+
+@pytest.mark.parametrize("name", ["slope_class", "cv_class", "trend_class", "npp_attribution"])
+def test_what_has_no_data_is_told_in_the_key_of_a_map(inputs, name):
+    whole, lacking = area_without(inputs, name)
+    # the tables of a run give no data no share: shares there are of the area with data
+    assert inputs.rows(classes.TABLES[name], **{"class": -1})["share"].isna().all()
+    found, without = classes.shares(inputs, classes.TABLES[name])
+    assert sum(found) == pytest.approx(1)
+    assert without == pytest.approx(lacking / whole)
+    key = painting.paint_classes(axes_of(inputs), inputs, name)
+    assert f"no data ({100 * lacking / whole:.1f} % of all area)" in [handle.get_label() for handle in key.handles]
+    assert key.heading.endswith("share of area with data")
+
+
+def test_bars_of_shares_are_full_and_of_the_area_with_data(inputs):
+    ax = report.chart_partial_shares(axes_of(inputs), inputs, "temperature")
+    assert ax.get_xlabel() == "share of area with data (%)"
+    ends = {}
+    for bar in ax.patches:
+        at = round(bar.get_y(), 3)
+        ends[at] = max(ends.get(at, 0.0), bar.get_x() + bar.get_width())
+    assert len(ends) == 7
+    assert list(ends.values()) == pytest.approx([100.0] * 7)
 
 
 def test_the_trend_line_is_the_tables_slope_through_the_tables_mean(inputs):
