@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nepcube import recipe as recipes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "report"
+_DPI_OF_OTHERS = 240
 
 
 def languages(word: str) -> tuple[report_room.Language, ...]:
@@ -60,11 +62,19 @@ def report(run: Run, *, again: bool = False) -> Place:
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
     # the page is made of the figures and is put after them
-    with _telling(run.say), run.out.local_folder() as folder:
+    first, *more = run.languages
+    with _telling(run.say), run.out.local_folder() as folder, TemporaryDirectory() as apart:
         with (run.out / "figures").local_folder() as drawn:
-            figures = report_room.draw_figures(replace(given, language=run.languages[0]), drawn)
+            figures = report_room.draw_figures(replace(given, language=first), drawn)
+            # the page alone has its maps in the other languages, a little smaller, so that it stays light
+            others = {
+                code: report_room.draw_figures(
+                    replace(given, language=code), Path(apart) / code, dpi=_DPI_OF_OTHERS, charts=False
+                )
+                for code in more
+            }
             run.progress(STAGE, 2, 3, "page")
-            report_room.write_page(given, figures, folder / page.name, languages=run.languages)
+            report_room.write_page(given, figures, folder / page.name, languages=run.languages, others=others)
         _remove_others(run.out / "figures", figures)
     run.progress(STAGE, 3, 3, str(page))
     finish(run, STAGE)
