@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import spec, store
 from nepcube.errors import RecipeError, StoreError
 from nepcube.grid import geobox_of
 from nepcube.pipeline import provenance
@@ -120,9 +120,9 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
 def _maps(run: Run) -> xr.Dataset:
     ds = store.open_statistics(run.out, block=run.cube.chunk)
     partial = [f"nep_partial_{d}" for d in run.recipe.correlates]
-    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *partial}
+    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *spec.ERROR_MAPS, *partial}
     wanted |= {f"{n}_pvalue" for n in wanted}
-    drawn = [n for n in ds.data_vars if n in wanted or "uncertainty" in str(n)]
+    drawn = [n for n in ds.data_vars if n in wanted]
     return report_room.thinned(ds[drawn]).compute(scheduler="threads", num_workers=run.engine.threads)
 
 

@@ -51,6 +51,7 @@ _PLAN: dict[str, tuple[str, ...]] = {
             "f:map_regions",
             "f:map_nep_mean",
             "f:map_nep_mean_uncertainty",
+            "f:map_nep_sink_probability",
             "f:map_nep_slope",
             "f:map_slope_class",
             "t:slope_classes",

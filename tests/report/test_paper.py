@@ -204,6 +204,43 @@ def test_threads_draw_one_after_the_other_and_leave_the_settings(coarse):
     assert dict(mpl.rcParams) == before
 
 
+ERRORS = {
+    "nep_mean_uncertainty": ("Standard error of mean annual NEP, 2001–2020.", "2001—2020年年均NEP的标准误差。"),
+    "nep_mean_uncertainty_npp": ("from the errors of NPP", "由NPP误差引起"),
+    "nep_mean_uncertainty_respiration": ("from the errors of respiration", "由呼吸误差引起"),
+    "nep_sink_probability": ("Chance that mean annual NEP is a sink", "为碳汇的概率"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_map_of_the_error_is_drawn_in_words_of_its_own(coarse, language):
+    assert list(ERRORS) == list(spec.ERROR_MAPS)
+    # another map whose name tells of an error is none of them
+    more = coarse.maps.assign(npp_uncertainty_of_others=coarse.maps["nep_mean"])
+    given = replace(coarse, maps=more, language=language)
+    drawings = dict(paper._drawings(given, False))
+    assert {n.removeprefix("map_") for n in drawings if "uncertainty" in n or "prob" in n} == set(ERRORS)
+    with style.journal_style():
+        for name, told in ERRORS.items():
+            _, caption = drawings[f"map_{name}"](180, 50)
+            assert told[language == "zh"] in caption, name
+            assert "arrow" not in caption or name != "nep_sink_probability"
+    assert {"map_nep_mean_uncertainty", "map_nep_sink_probability"} <= set(report.FIGURES)
+
+
+def test_a_chance_runs_from_zero_to_one_and_parts_in_the_middle(coarse):
+    sure = coarse.maps.assign(nep_sink_probability=coarse.maps["nep_sink_probability"].clip(1, 1))
+    for maps in (coarse.maps, sure):
+        with style.journal_style():
+            ax = style.new_figure(180, 100, 72).add_axes((0.1, 0.1, 0.8, 0.8))
+            key = report.maps.paint(ax, replace(coarse, maps=maps), "nep_sink_probability")
+        assert (key.mappable.norm.vmin, key.mappable.norm.vmax, key.extend) == (0.0, 1.0, "neither")
+        source, middle, sink = (np.array(key.mappable.cmap(v)[:3]) for v in (0.0, 0.5, 1.0))
+        assert source[0] > source[2]
+        assert sink[2] > sink[0]
+        assert middle.min() > 0.8
+
+
 # --- letters -------------------------------------------------------------------------------------------------------
 
 
