@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -138,18 +138,38 @@ def _telling(say: Callable[[str], None]) -> Iterator[None]:
 
 def export_figures(run: Run, formats: Sequence[str], language: report_room.Language, *, inset: bool) -> list[Place]:
     """Draw the figures of a run for a paper; give their paths."""
-    folder = run.out / "figures" / ("paper" if language == "en" else f"paper-{language}")
     given = replace(make_inputs(run), language=language)
-    with _telling(run.say), folder.local_folder() as local:
 
-        def progress(done: int, of: int, name: str) -> None:
-            run.progress("figures", done, of, name)
+    def progress(done: int, of: int, name: str) -> None:
+        run.progress("figures", done, of, name)
 
-        made = report_room.draw_paper(given, local, formats, inset=inset, progress=progress)
+    with _telling(run.say):
+        return draw_for_paper(given, run.out, formats, inset=inset, progress=progress)
+
+
+def paper_folder(out: Place, language: report_room.Language) -> Place:
+    """Give the folder of the figures for a paper."""
+    return out / "figures" / ("paper" if language == "en" else f"paper-{language}")
+
+
+def draw_for_paper(
+    given: report_room.ReportInputs,
+    out: Place,
+    formats: Sequence[str],
+    *,
+    only: Collection[str] | None = None,
+    inset: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, of, name: None,
+) -> list[Place]:
+    """Draw figures for a paper into the folder of their language in an output, and give their paths."""
+    folder = paper_folder(out, given.language)
+    with folder.local_folder() as local:
+        made = report_room.draw_paper(given, local, formats, only=only, inset=inset, progress=progress)
     names = {path.name for path in made}
+    endings = tuple(f"_{w}.{f}" for w in report_room.PAPER_WIDTHS for f in report_room.PAPER_FORMATS)
     for name in folder.names():
-        # a figure that the run no longer has would be taken for one of it
-        if name not in names and name.endswith(tuple(f"_{w}.{f}" for w in report_room.PAPER_WIDTHS for f in formats)):
+        # of another run, or in a format not asked for now: it would be taken for a figure that the captions are of
+        if name not in names and name.endswith(endings):
             (folder / name).delete()
     return [folder / path.name for path in made]
 

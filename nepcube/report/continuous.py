@@ -178,13 +178,16 @@ def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
 def paint_difference(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     """Paint how much a statistic of B is above or below that of A.
 
-    The map's attributes `title`, `bar_label` and `notes` say what stands beside it.
+    The map's attribute `notes` says which runs these are, and in what they differ.
     """
     from matplotlib.colors import Normalize
 
     told = inputs.words
     data, attrs = values_of(inputs, name), inputs.maps[name].attrs
-    key = MapKey(attrs["title"], bar_label=attrs["bar_label"])
+    unit = inputs.unit(written_unit(attrs))
+    key = MapKey(
+        told[f"title.{name}"].format(nep=inputs.nep), bar_label=told[f"key.{name}"].format(nep=inputs.nep, unit=unit)
+    )
     seen = data[domain(inputs) & np.isfinite(data)]
     # zero is in the middle whatever the sign of most cells
     end = float(np.percentile(np.abs(seen), 98)) if seen.size else 0.0

@@ -61,7 +61,8 @@ def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing
         return drawing
 
     yield "map_regions", of_map("regions", inset)
-    for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS):
+    differences = [str(n) for n in maps.data_vars if str(n).startswith("difference_")]
+    for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS, *differences):
         if name in maps:
             yield f"map_{name}", of_map(name)
     for driver in inputs.drivers:

@@ -490,8 +490,10 @@ def test_the_figures_of_a_run(copied, cli, monkeypatch):
     some = ("map_nep_mean", "series")
     monkeypatch.setattr(paper, "_drawings", lambda *given: (d for d in every(*given) if d[0] in some))
     stale = copied.out / "figures" / "paper-zh" / "map_partial_radiation_single.svg"
+    other = stale.with_suffix(".png")
     stale.parent.mkdir(parents=True)
     stale.write_text("of a driver that the run no longer has")
+    other.write_text("in a format that is not asked for now")
     told = cli("report", copied.recipe, "-o", copied.out, "--figures", "svg", "--lang", "zh", "--quiet")
     assert told.code == 0
     assert told.err == []
