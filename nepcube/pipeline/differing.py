@@ -100,7 +100,7 @@ def draw(
         maps=maps,
         tables=read_tables(a.place),
         regions=outlines,
-        generated=str(a.attrs.get("comment") or b.attrs.get("comment") or "") or None,
+        generated=report_room.generated_word(a.attrs) or report_room.generated_word(b.attrs),
         # where one of them models NPP, its NEP is the potential one
         potential=any("model" in o.recipe["sources"]["npp"] for o in (a, b)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -119,11 +119,16 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
 
 def _maps(run: Run) -> xr.Dataset:
     ds = store.open_statistics(run.out, block=run.cube.chunk)
-    partial = [f"nep_partial_{d}" for d in run.recipe.correlates]
+    drawn = ds[_shown(ds, run.recipe.correlates)]
+    return report_room.thinned(drawn).compute(scheduler="threads", num_workers=run.engine.threads)
+
+
+def _shown(ds: xr.Dataset, drivers: Iterable[str]) -> list[str]:
+    # the maps that the figures are drawn from
+    partial = [f"nep_partial_{d}" for d in drivers]
     wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *spec.ERROR_MAPS, *partial}
     wanted |= {f"{n}_pvalue" for n in wanted}
-    drawn = [n for n in ds.data_vars if n in wanted]
-    return report_room.thinned(ds[drawn]).compute(scheduler="threads", num_workers=run.engine.threads)
+    return [str(n) for n in ds.data_vars if n in wanted]
 
 
 @contextmanager
@@ -187,8 +192,8 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
     Returns
     -------
     nepcube.report.ReportInputs
-        Its `maps` have at most 2,000 cells a side, every n-th of a larger grid, and are loaded; `regions` are the
-        outlines of their cells.
+        Its `maps` have at most 2,000 cells a side, every n-th of a larger grid. Those that the figures show are
+        loaded, the others are lazy until they are drawn; `regions` are the outlines of their cells.
 
     Raises
     ------
@@ -196,7 +201,10 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         It is no output of nepcube, or it is not finished.
     """
     found = open_output(out)
-    maps = report_room.thinned(store.open_statistics(found.place)).compute()
+    maps = report_room.thinned(store.open_statistics(found.place))
+    # a store of a continent is not read whole: a map that no figure shows stays lazy
+    loaded = maps[_shown(maps, [d for d in spec.CLIMATE if f"nep_partial_{d}" in maps])].compute()
+    maps = maps.assign(loaded.data_vars)
     names = found.region_names
     outlines = None
     if names and (maps["region"] > 0).any():
@@ -209,7 +217,7 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         maps=maps,
         tables=read_tables(found.place),
         regions=outlines,
-        generated=str(found.attrs.get("comment") or "") or None,
+        generated=report_room.generated_word(found.attrs),
         potential="model" in found.recipe["sources"]["npp"],
         language=language,
     )
