@@ -128,6 +128,14 @@ NPP_FLAG = Variable("npp_flag", "why a cell of a year has no net primary product
 
 ELEVATION = Variable("elevation", "mean height of the cell", "m", standard_name="surface_altitude")
 
+#: the maps of the error of mean NEP in the store, and what each is in `nepcube.nep.propagate`
+ERROR_MAPS = {
+    "nep_mean_uncertainty": "standard_error",
+    "nep_mean_uncertainty_npp": "npp",
+    "nep_mean_uncertainty_respiration": "respiration",
+    "nep_sink_probability": "sink_probability",
+}
+
 INPUTS = ("npp", "temperature", "precipitation", "radiation")
 CLIMATE = ("temperature", "precipitation", "radiation")
 

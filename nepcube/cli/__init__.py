@@ -188,10 +188,14 @@ def report_command(
         print(path)  # noqa: T201
 
 
+def _names(formats: str | None) -> list[str]:
+    return [] if formats is None else [name.strip() for name in formats.split(",")]
+
+
 def _paper(recipe: Path, out: str, formats: str, lang: str, inset: bool, quiet: bool, log: Path | None) -> None:
     from nepcube.pipeline import languages, write_figures
 
-    wanted = [name.strip() for name in formats.split(",")]
+    wanted = _names(formats)
     written = []
     with Teller(quiet=quiet, log=log) as teller:
         for one in languages(lang):
@@ -276,15 +280,23 @@ def compare_command(
     out_a: Annotated[str, typer.Argument(metavar="OUT_A", help="A finished output, or its URL.")],
     out_b: Annotated[str, typer.Argument(metavar="OUT_B", help="Another on the same grid.")],
     out: Annotated[str, typer.Option("-o", "--out", help="The folder of the comparison, or its URL.")],
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="FORMATS", help="Draw the maps for a paper, too: pdf, svg, png, or several."),
+    ] = None,
     block: Block = None,
+    lang: Lang = "en",
     quiet: Quiet = False,
     log: Log = None,
 ) -> None:
     """Compare two finished outputs: maps, tables and figures of B minus A."""
-    from nepcube.pipeline import compare_runs
+    from nepcube.pipeline import compare_runs, languages
 
+    formats, spoken = _names(figures), languages(lang)
     with Teller(quiet=quiet, log=log) as teller:
-        found = compare_runs(out_a, out_b, out, block=block, progress=teller.progress)
+        found = compare_runs(
+            out_a, out_b, out, block=block, figures=formats, languages=spoken, progress=teller.progress
+        )
     print("\n".join(comparison_lines(found)))  # noqa: T201
 
 

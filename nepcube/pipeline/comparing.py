@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,9 @@ from nepcube.execute import Engine, Settings, make_engine, told
 from nepcube.grid import Window, windows
 from nepcube.pipeline.classing import areas
 from nepcube.pipeline.context import Progress, silent
-from nepcube.pipeline.differing import draw, told_attrs, told_notes
+from nepcube.pipeline.differing import Drawing, draw, told_attrs, told_notes
 from nepcube.pipeline.outputs import Output, open_output, require_comparable
+from nepcube.pipeline.reporting import paper_folder
 from nepcube.places import LocalPlace, Place, place_of
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def compare_runs(
     out: str | os.PathLike[str],
     *,
     block: int | None = None,
+    figures: Sequence[str] = (),
+    languages: Sequence[report_room.Language] = ("en",),
     progress: Progress = silent,
 ) -> Comparison:
     """Compare two finished outputs on one grid: maps, tables and figures of B minus A.
@@ -115,6 +118,10 @@ def compare_runs(
         The folder of the comparison, or its URL; a comparison that is there is replaced.
     block : int, optional
         Cells a side of the unit of work, which changes no result; that of A's recipe when left out.
+    figures : sequence of {"pdf", "svg", "png"}
+        The formats of the maps for a paper, in two column widths with captions, beside the PNG for the screen.
+    languages : sequence of {"en", "zh"}
+        Of the figures for a paper; the first is that of the maps for the screen.
     progress : callable, optional
         Called with (stage, done, total, detail).
 
@@ -130,15 +137,18 @@ def compare_runs(
     GridError
         The grids differ.
     SpecError
-        A statistic has two units, or infinite values.
+        A statistic has two units, or infinite values; a format or language is not known.
     """
+    drawing = Drawing(tuple(figures), tuple(languages))
     try:
-        return _compared(open_output(out_a), open_output(out_b), place_of(out), block, progress)
+        return _compared(open_output(out_a), open_output(out_b), place_of(out), block, drawing, progress)
     except OSError as error:
         raise told(error) from None
 
 
-def _compared(a: Output, b: Output, place: Place, block: int | None, progress: Progress) -> Comparison:
+def _compared(
+    a: Output, b: Output, place: Place, block: int | None, drawing: Drawing, progress: Progress
+) -> Comparison:
     years = require_comparable(a, b, place)
     sides = a.sides
     whole = sides.unit * max(1, int(a.recipe.get("blocks", 1024)) // sides.unit)
@@ -171,7 +181,7 @@ def _compared(a: Output, b: Output, place: Place, block: int | None, progress: P
         with (place / "tables").local_folder() as folder:
             report_room.write_tables(tables, folder)
         progress("compare: figures", 0, 1)
-        figures = draw(a, b, target.path, place / "figures", differing, threads=engine.threads)
+        figures = draw(a, b, target.path, place, differing, drawing, threads=engine.threads)
         progress("compare: figures", 1, 1)
         # the commit is the record that all else is there
         target.commit(told_attrs(a, b, differing, notes))
@@ -240,6 +250,8 @@ def _make_room(place: Place) -> None:
     for name in (place / "figures").names():
         if name.startswith("map_difference_"):
             (place / "figures" / name).delete()
+    for one in report_room.LANGUAGES:
+        paper_folder(place, one).delete_tree()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from nepcube import report as report_room
 from nepcube import store
 from nepcube.grid import dims, spatial_coords
 from nepcube.pipeline.outputs import Output, period_text
-from nepcube.pipeline.reporting import read_tables
+from nepcube.pipeline.reporting import draw_for_paper, read_tables
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -22,10 +24,20 @@ if TYPE_CHECKING:
 _DRAWN = 2000
 # keys of the recipes that a figure names; the others are in the store's attributes
 _MOST_KEYS = 4
-_DRAWN_MAPS = {
-    "nep_mean": ("Mean annual {nep}, B minus A", "Difference of mean {nep} (gC m⁻² yr⁻¹)"),
-    "nep_slope": ("Trend of annual {nep}, B minus A", "Difference of the slope (gC m⁻² yr⁻²)"),
-}
+_DRAWN_MAPS = ("nep_mean", "nep_slope")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The languages of the maps, the first that of the maps for the screen, and the formats of those for a paper."""
+
+    formats: tuple[str, ...] = ()
+    languages: tuple[report_room.Language, ...] = ("en",)
+
+    def __post_init__(self) -> None:
+        report_room.require_paper_formats(self.formats)
+        for one in self.languages:
+            report_room.require_language(one)
 
 
 def told_notes(a: Output, b: Output, years: range, classes: tuple[str, ...]) -> list[str]:
@@ -65,44 +77,70 @@ def told_attrs(a: Output, b: Output, differing: list[tuple[str, Any, Any]], note
 
 
 def draw(
-    a: Output, b: Output, differences: Place, folder: Place, differing: list[tuple[str, Any, Any]], *, threads: int
+    a: Output,
+    b: Output,
+    differences: Place,
+    out: Place,
+    differing: list[tuple[str, Any, Any]],
+    drawing: Drawing,
+    *,
+    threads: int,
 ) -> list[Place]:
     """Draw the maps of the differences that a reader looks at first, and give their paths."""
     maps = _maps(a, differences, threads)
-    # where one of them models NPP, its NEP is the potential one
-    nep = "potential NEP" if any("model" in o.recipe["sources"]["npp"] for o in (a, b)) else "NEP"
-    for name, (title, label) in _DRAWN_MAPS.items():
-        if f"difference_{name}" in maps:
-            told = {"title": title.format(nep=nep), "bar_label": label.format(nep=nep)}
-            maps[f"difference_{name}"].attrs.update(told | {"notes": _notes(a, b, differing)})
     grid = _thin(a.grid, _stride(a.grid))
     outlines = None
     if a.region_names:
         # the cells of the regions themselves: the file of the polygons may be elsewhere by now
         outlines = region_room.outline_labels(maps["region"].values, grid, a.region_names)
-    given = report_room.ReportInputs(
+    plain = report_room.ReportInputs(
         name=a.name,
-        title=f"{b.name} minus {a.name}",
+        title="",
         period=a.period,
         maps=maps,
         tables=read_tables(a.place),
         regions=outlines,
-        generated=str(a.attrs.get("comment") or b.attrs.get("comment") or "") or None,
+        generated=report_room.generated_word(a.attrs) or report_room.generated_word(b.attrs),
+        # where one of them models NPP, its NEP is the potential one
+        potential=any("model" in o.recipe["sources"]["npp"] for o in (a, b)),
     )
+    spoken = [_in_language(plain, a, b, differing, one) for one in drawing.languages]
+    folder = out / "figures"
     with folder.local_folder() as drawn:
-        files = report_room.draw_differences(given, drawn)
-    return [folder / file.name for file in files]
+        made = [folder / file.name for file in report_room.draw_differences(spoken[0], drawn)]
+    if drawing.formats:
+        names = [f"map_{name}" for name in maps.data_vars if str(name).startswith("difference_")]
+        for given in spoken:
+            made += draw_for_paper(given, out, drawing.formats, only=names)
+    return made
 
 
-def _notes(a: Output, b: Output, differing: list[tuple[str, Any, Any]]) -> list[str]:
-    told = [f"{key} is {_written(one)} in A, {_written(other)} in B" for key, one, other in differing[:_MOST_KEYS]]
-    more = f"; {len(differing) - _MOST_KEYS} more keys differ" if len(differing) > _MOST_KEYS else ""
-    same = "The recipes do not differ." if not told else f"{'; '.join(told)}{more}."
-    return [f"A: {a.name}, {period_text(a.period)}. B: {b.name}, {period_text(b.period)}.", same]
+def _in_language(
+    given: report_room.ReportInputs,
+    a: Output,
+    b: Output,
+    differing: list[tuple[str, Any, Any]],
+    language: report_room.Language,
+) -> report_room.ReportInputs:
+    given = replace(given, language=language)
+    told, maps = given.words, given.maps.copy()
+    years_a, years_b = (replace(given, period=o.period).years for o in (a, b))
+    keys = [
+        told["note.differs"].format(key=key, a=_written(one, told), b=_written(other, told))
+        for key, one, other in differing[:_MOST_KEYS]
+    ]
+    if len(differing) > _MOST_KEYS:
+        keys.append(told["note.more_keys"].format(count=len(differing) - _MOST_KEYS))
+    same = told["note.between_keys"].join(keys) + told["note.end"] if keys else told["note.no_difference"]
+    runs = told["note.runs"].format(a=a.name, years_a=years_a, b=b.name, years_b=years_b)
+    for name in maps.data_vars:
+        if str(name).startswith("difference_"):
+            maps[name] = maps[name].assign_attrs(notes=[runs, same])
+    return replace(given, maps=maps, title=told["title.minus"].format(a=a.name, b=b.name))
 
 
-def _written(value: Any) -> str:
-    return "absent" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _written(value: Any, told: Mapping[str, str]) -> str:
+    return told["note.absent"] if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _stride(grid: GeoBox) -> int:
@@ -133,6 +171,9 @@ def _maps(a: Output, differences: Place, threads: int) -> xr.Dataset:
     named = loaded.rename({"y": dy, "x": dx} if dy != "y" else {})
     coords = spatial_coords(a.grid)
     placed = named.assign_coords({dy: coords[dy][every], dx: coords[dx][every], "spatial_ref": coords["spatial_ref"]})
+    for name in _DRAWN_MAPS:
+        if name in placed:
+            placed[name].attrs.setdefault("units", a.maps[name].attrs.get("units", ""))
     placed = placed.rename({n: f"difference_{n}" for n in _DRAWN_MAPS if n in placed})
     placed["region"].attrs.update(a.maps["region"].attrs)
     placed["region"] = placed["region"].astype(np.int16)

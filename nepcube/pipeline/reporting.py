@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import spec, store
 from nepcube.errors import RecipeError, StoreError
 from nepcube.grid import geobox_of
 from nepcube.pipeline import provenance
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 STAGE = "report"
 # columns of names
 _NAMES = ("region", "stratum", "label", "variable")
+_DPI_OF_OTHERS = 240
 
 
 def languages(word: str) -> tuple[report_room.Language, ...]:
@@ -62,11 +64,19 @@ def report(run: Run, *, again: bool = False) -> Place:
     given = make_inputs(run)
     run.progress(STAGE, 1, 3, "figures")
     # the page is made of the figures and is put after them
-    with _telling(run.say), run.out.local_folder() as folder:
+    first, *more = run.languages
+    with _telling(run.say), run.out.local_folder() as folder, TemporaryDirectory() as apart:
         with (run.out / "figures").local_folder() as drawn:
-            figures = report_room.draw_figures(replace(given, language=run.languages[0]), drawn)
+            figures = report_room.draw_figures(replace(given, language=first), drawn)
+            # the page alone has its maps in the other languages, a little smaller, so that it stays light
+            others = {
+                code: report_room.draw_figures(
+                    replace(given, language=code), Path(apart) / code, dpi=_DPI_OF_OTHERS, charts=False
+                )
+                for code in more
+            }
             run.progress(STAGE, 2, 3, "page")
-            report_room.write_page(given, figures, folder / page.name, languages=run.languages)
+            report_room.write_page(given, figures, folder / page.name, languages=run.languages, others=others)
         _remove_others(run.out / "figures", figures)
     run.progress(STAGE, 3, 3, str(page))
     finish(run, STAGE, record)
@@ -112,11 +122,16 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
 
 def _maps(run: Run) -> xr.Dataset:
     ds = store.open_statistics(run.out, block=run.cube.chunk)
-    partial = [f"nep_partial_{d}" for d in run.recipe.correlates]
-    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *partial}
+    drawn = ds[_shown(ds, run.recipe.correlates)]
+    return report_room.thinned(drawn).compute(scheduler="threads", num_workers=run.engine.threads)
+
+
+def _shown(ds: xr.Dataset, drivers: Iterable[str]) -> list[str]:
+    # the maps that the figures are drawn from
+    partial = [f"nep_partial_{d}" for d in drivers]
+    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *spec.ERROR_MAPS, *partial}
     wanted |= {f"{n}_pvalue" for n in wanted}
-    drawn = [n for n in ds.data_vars if n in wanted or "uncertainty" in str(n)]
-    return report_room.thinned(ds[drawn]).compute(scheduler="threads", num_workers=run.engine.threads)
+    return [str(n) for n in ds.data_vars if n in wanted]
 
 
 @contextmanager
@@ -131,18 +146,38 @@ def _telling(say: Callable[[str], None]) -> Iterator[None]:
 
 def export_figures(run: Run, formats: Sequence[str], language: report_room.Language, *, inset: bool) -> list[Place]:
     """Draw the figures of a run for a paper; give their paths."""
-    folder = run.out / "figures" / ("paper" if language == "en" else f"paper-{language}")
     given = replace(make_inputs(run), language=language)
-    with _telling(run.say), folder.local_folder() as local:
 
-        def progress(done: int, of: int, name: str) -> None:
-            run.progress("figures", done, of, name)
+    def progress(done: int, of: int, name: str) -> None:
+        run.progress("figures", done, of, name)
 
-        made = report_room.draw_paper(given, local, formats, inset=inset, progress=progress)
+    with _telling(run.say):
+        return draw_for_paper(given, run.out, formats, inset=inset, progress=progress)
+
+
+def paper_folder(out: Place, language: report_room.Language) -> Place:
+    """Give the folder of the figures for a paper."""
+    return out / "figures" / ("paper" if language == "en" else f"paper-{language}")
+
+
+def draw_for_paper(
+    given: report_room.ReportInputs,
+    out: Place,
+    formats: Sequence[str],
+    *,
+    only: Collection[str] | None = None,
+    inset: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, of, name: None,
+) -> list[Place]:
+    """Draw figures for a paper into the folder of their language in an output, and give their paths."""
+    folder = paper_folder(out, given.language)
+    with folder.local_folder() as local:
+        made = report_room.draw_paper(given, local, formats, only=only, inset=inset, progress=progress)
     names = {path.name for path in made}
+    endings = tuple(f"_{w}.{f}" for w in report_room.PAPER_WIDTHS for f in report_room.PAPER_FORMATS)
     for name in folder.names():
-        # a figure that the run no longer has would be taken for one of it
-        if name not in names and name.endswith(tuple(f"_{w}.{f}" for w in report_room.PAPER_WIDTHS for f in formats)):
+        # of another run, or in a format not asked for now: it would be taken for a figure that the captions are of
+        if name not in names and name.endswith(endings):
             (folder / name).delete()
     return [folder / path.name for path in made]
 
@@ -160,8 +195,8 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
     Returns
     -------
     nepcube.report.ReportInputs
-        Its `maps` have at most 2,000 cells a side, every n-th of a larger grid, and are loaded; `regions` are the
-        outlines of their cells.
+        Its `maps` have at most 2,000 cells a side, every n-th of a larger grid. Those that the figures show are
+        loaded, the others are lazy until they are drawn; `regions` are the outlines of their cells.
 
     Raises
     ------
@@ -169,7 +204,10 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         It is no output of nepcube, or it is not finished.
     """
     found = open_output(out)
-    maps = report_room.thinned(store.open_statistics(found.place)).compute()
+    maps = report_room.thinned(store.open_statistics(found.place))
+    # a store of a continent is not read whole: a map that no figure shows stays lazy
+    loaded = maps[_shown(maps, [d for d in spec.CLIMATE if f"nep_partial_{d}" in maps])].compute()
+    maps = maps.assign(loaded.data_vars)
     names = found.region_names
     outlines = None
     if names and (maps["region"] > 0).any():
@@ -182,7 +220,7 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         maps=maps,
         tables=read_tables(found.place),
         regions=outlines,
-        generated=str(found.attrs.get("comment") or "") or None,
+        generated=report_room.generated_word(found.attrs),
         potential="model" in found.recipe["sources"]["npp"],
         language=language,
     )

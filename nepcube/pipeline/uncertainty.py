@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube import nep
+from nepcube import nep, spec
 from nepcube import regions as region_room
 from nepcube.errors import RecipeError, SpecError
 from nepcube.report import Note, known, say
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from nepcube import recipe as recipes
 
 TABLES = ("uncertainty", "uncertainty_components")
-_MAPS = {
-    "nep_mean_uncertainty": "standard_error",
-    "nep_mean_uncertainty_npp": "npp",
-    "nep_mean_uncertainty_respiration": "respiration",
-    "nep_sink_probability": "sink_probability",
-}
 _NPP, _NPP_BY_YEAR, _RH = "npp_sensitivity", "npp_sensitivity_by_year", "rh_sensitivity_"
 # gC m-2 times km2 is 1e6 gC, and a teragram is 1e12
 _TG = 1e-6
@@ -64,7 +58,7 @@ def errors_of(recipe: recipes.Recipe) -> nep.InputErrors | None:
 def named_maps(means: xr.Dataset, errors: nep.InputErrors) -> dict[str, xr.DataArray]:
     """Give the maps of the error of mean NEP under their names in the store, from `nep.mean_sensitivities`."""
     found = nep.propagate(means, errors)
-    out = {name: found[of] for name, of in _MAPS.items()}
+    out = {name: found[of] for name, of in spec.ERROR_MAPS.items()}
     out |= {_NPP: means["npp"], _NPP_BY_YEAR: means["npp_by_year"]}
     return out | {f"{_RH}{name}": means[f"rh_{name}"] for name in errors.coefficients}
 

@@ -36,6 +36,8 @@ _UNITS = {
     "mm year-1": "mm yr⁻¹",
     "MJ m-2 year-1": "MJ m⁻² yr⁻¹",
 }
+#: maps from 0 to 1, whatever of it is there
+_CHANCES = ("nep_sink_probability",)
 
 
 def written_unit(attrs: dict[str, object]) -> str:
@@ -128,7 +130,8 @@ def paint_elevation(ax: Axes, inputs: ReportInputs) -> MapKey:
 def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     """Paint any map of numbers: its name and unit are those of its attributes.
 
-    Where both signs are common the colours part at zero, else they run from the 2nd to the 98th percentile. Where the
+    Where both signs are common the colours part at zero, else they run from the 2nd to the 98th percentile; those of
+    a chance run from 0 to 1 and part at one half. Where the
     map has p-values (`<name>_pvalue`), significant cells are dotted.
     """
     from matplotlib.colors import Normalize
@@ -147,13 +150,16 @@ def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     data = values_of(inputs, name)
     seen = data[domain(inputs) & np.isfinite(data)]
     low, high = (float(v) for v in np.percentile(seen, (2, 98))) if seen.size else (0.0, 1.0)
-    if not low < high:
+    if name in _CHANCES:
+        low, high = 0.0, 1.0
+    elif not low < high:
         low, high = low - 0.5, high + 0.5
     parted = bool(seen.size) and low < 0 < high
     if parted:
         high = float(np.percentile(np.abs(seen), 98))
         low = -high
-    colours = nep_colours(low, high) if parted else quantity_colours()
+    # a chance parts at one half: browns are rather a source, greens rather a sink
+    colours = nep_colours(low, high) if parted else nep_colours(-1.0, 1.0) if name in _CHANCES else quantity_colours()
     picture, bare = show(ax, inputs, data, colours, Normalize(low, high))
     furnish(ax, inputs, key)
     if seen.size:
@@ -172,13 +178,16 @@ def paint_continuous(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
 def paint_difference(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
     """Paint how much a statistic of B is above or below that of A.
 
-    The map's attributes `title`, `bar_label` and `notes` say what stands beside it.
+    The map's attribute `notes` says which runs these are, and in what they differ.
     """
     from matplotlib.colors import Normalize
 
     told = inputs.words
     data, attrs = values_of(inputs, name), inputs.maps[name].attrs
-    key = MapKey(attrs["title"], bar_label=attrs["bar_label"])
+    unit = inputs.unit(written_unit(attrs))
+    key = MapKey(
+        told[f"title.{name}"].format(nep=inputs.nep), bar_label=told[f"key.{name}"].format(nep=inputs.nep, unit=unit)
+    )
     seen = data[domain(inputs) & np.isfinite(data)]
     # zero is in the middle whatever the sign of most cells
     end = float(np.percentile(np.abs(seen), 98)) if seen.size else 0.0

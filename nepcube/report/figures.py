@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ FIGURES = (
     "map_regions",
     "map_nep_mean",
     "map_nep_mean_uncertainty",
+    "map_nep_sink_probability",
     "map_slope_class",
     "map_cv_class",
     "map_trend_class",
@@ -37,13 +39,16 @@ FIGURES = (
 )
 
 
-def _figures(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
+def _maps(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
     maps = inputs.maps
     yield "map_regions", map_figure(inputs, "regions", dpi=dpi)
-    for name in ("nep_mean", "nep_mean_uncertainty", *TABLES):
+    for name in ("nep_mean", "nep_mean_uncertainty", "nep_sink_probability", *TABLES):
         yield f"map_{name}", map_figure(inputs, name, dpi=dpi) if name in maps else None
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", map_figure(inputs, f"partial_{driver}", dpi=dpi)
+
+
+def _charts(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
     if len(inputs.rows("series", region=ALL)):
         yield "series", series_sheet(inputs, ONE_COLUMN, dpi)
         regions = region_sheet(inputs, TWO_COLUMNS, dpi)
@@ -53,7 +58,7 @@ def _figures(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | N
     yield "partial_shares", shares[0] if shares else None
 
 
-def draw_figures(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> list[Path]:
+def draw_figures(inputs: ReportInputs, directory: Path, *, dpi: float = DPI, charts: bool = True) -> list[Path]:
     """Draw every figure that the inputs allow, as PNG.
 
     Parameters
@@ -62,6 +67,8 @@ def draw_figures(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> 
     directory : pathlib.Path
         Made where it is missing.
     dpi : float
+    charts : bool
+        Whether to draw the charts beside the maps.
 
     Returns
     -------
@@ -69,7 +76,8 @@ def draw_figures(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> 
         In the order of `FIGURES`; a driver that is missing, or regions that are, have no file.
     """
     with journal_style():
-        return _written(inputs, _figures(inputs, dpi), directory, dpi)
+        figures = chain(_maps(inputs, dpi), _charts(inputs, dpi) if charts else ())
+        return _written(inputs, figures, directory, dpi)
 
 
 def draw_differences(inputs: ReportInputs, directory: Path, *, dpi: float = DPI) -> list[Path]:

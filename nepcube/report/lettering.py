@@ -39,7 +39,10 @@ def _pieces(text: str) -> list[str]:
     out: list[str] = []
     for piece in _PIECES.findall(text):
         blank = piece.isspace()
-        if out and not blank and not out[-1][-1].isspace() and (piece[0] in _CLOSING or out[-1][-1] in _OPENING):
+        if piece[0] in _CLOSING and len(out) > 1 and out[-1] == " ":
+            # a blank before a mark is no place to break
+            out[-2:] = [out[-2] + " "]
+        if out and not blank and out[-1] != " " and (piece[0] in _CLOSING or out[-1][-1] in _OPENING):
             out[-1] += piece
         else:
             out.append(" " if blank else piece)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nepcube.report import plots
@@ -17,7 +18,7 @@ from nepcube.report.headline import key_figures
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.reading import Table, nep_word, reading_tables, years_word
 from nepcube.report.regional import regional_tables
-from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, say
+from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, say, text_in
 from nepcube.report.strata import stratum_tables
 from nepcube.report.words import Language
 
@@ -35,6 +36,7 @@ _PLAN: dict[str, tuple[str, ...]] = {
             "f:map_regions",
             "f:map_nep_mean",
             "f:map_nep_mean_uncertainty",
+            "f:map_nep_sink_probability",
             "f:map_nep_slope",
             "f:map_slope_class",
             "t:slope_classes",
@@ -53,18 +55,27 @@ _PLAN: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Face:
+    """A map as it is drawn in a language."""
+
+    lang: str
+    alt: str
+    data: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A map or a chart of the page, with what stands below it."""
+    """A map or a chart of the page, with what stands below it; of a map one face a language, or one for all."""
 
     key: str
     caption: Told
     file: str
-    data: str = ""
-    width: int = 0
-    height: int = 0
+    faces: tuple[Face, ...] = ()
 
 
-def _embedded(path: Path) -> tuple[str, int, int]:
+def _face(path: Path, language: Language, caption: Told) -> Face:
     # a palette of its own 256 colours: a third of the bytes, and no difference to the eye
     from PIL import Image
 
@@ -75,7 +86,8 @@ def _embedded(path: Path) -> tuple[str, int, int]:
     small = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     small.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), picture.width, picture.height
+    data = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Face(HTML_LANGUAGE[language], text_in(caption, language), data, picture.width, picture.height)
 
 
 def _caption_key(inputs: ReportInputs, figure: str) -> str:
@@ -84,14 +96,24 @@ def _caption_key(inputs: ReportInputs, figure: str) -> str:
     return next((k for e in endings if has_words(k := f"caption.{figure}{e}")), f"caption.{figure}")
 
 
-def _pictures(inputs: ReportInputs, paths: Sequence[Path]) -> dict[str, Picture]:
+def _pictures(
+    inputs: ReportInputs,
+    paths: Sequence[Path],
+    languages: Sequence[Language],
+    others: Mapping[Language, Sequence[Path]],
+) -> dict[str, Picture]:
     nep = nep_word(inputs)
+    elsewhere = {code: {path.stem: path for path in map(Path, others.get(code, ()))} for code in languages[1:]}
     out = {}
     for path in map(Path, paths):
         if path.stem not in _DRAWN:
             key = _caption_key(inputs, path.stem)
             caption: Told = say(key, nep=nep) if has_words(key) else path.stem.replace("_", " ")
-            out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", *_embedded(path))
+            drawn = {languages[0]: path} | {c: found[path.stem] for c, found in elsewhere.items() if path.stem in found}
+            # a map that is not there in every language is shown in all of them as it is in the first
+            drawn = drawn if len(drawn) == len(languages) else {languages[0]: path}
+            faces = tuple(_face(file, code, caption) for code, file in drawn.items())
+            out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", faces)
     captions = {key: say(_caption_key(inputs, key), nep=nep, unit=say("unit.flux")) for key in _DRAWN}
     return out | {k: Picture(k, caption, f"figures/{k}.png") for k, caption in captions.items()}
 
@@ -211,7 +233,12 @@ def languages_of(text: str) -> tuple[str, ...]:
 
 
 def write_page(
-    inputs: ReportInputs, figures: Sequence[Path], path: Path, *, languages: Sequence[Language] = ("en",)
+    inputs: ReportInputs,
+    figures: Sequence[Path],
+    path: Path,
+    *,
+    languages: Sequence[Language] = ("en",),
+    others: Mapping[Language, Sequence[Path]] = MappingProxyType({}),
 ) -> Path:
     """Write the page of a run as one file that needs no other.
 
@@ -223,6 +250,8 @@ def write_page(
     path : pathlib.Path
     languages : sequence of {"en", "zh"}
         More than one gives a page with a switch, that shows the first.
+    others : mapping of str to sequence of pathlib.Path
+        The same maps drawn in the other languages, by language; one that is missing is shown as it is in the first.
 
     Returns
     -------
@@ -254,7 +283,7 @@ def write_page(
     charts = _charts(inputs)
     strata = {table.key: table for table in stratum_tables(inputs)}
     tables = {table.key: table for table in (*reading_tables(inputs), *regional_tables(inputs))} | strata
-    pictures = _pictures(inputs, figures)
+    pictures = _pictures(inputs, figures, languages, others)
     provenance = inputs.provenance
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "

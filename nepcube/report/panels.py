@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nepcube.report import cartography as carto
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.keys import KeyRoom
-from nepcube.report.layers import seen_from_north
+from nepcube.report.layers import MapKey, seen_from_north
 from nepcube.report.maps import paint
 from nepcube.report.scalebar import view_of
 from nepcube.report.sheet import TALLEST, footer, mark_generated, place, resize, sentences, told_regions, write
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["partial_panels"]
+
+_LETTERS = "abc"
 
 
 def partial_panels(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figure, str] | None:
@@ -58,15 +62,8 @@ def partial_panels(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figu
         ax = place(figure, x, y + above, wide, high)
         keys.append(paint(ax, inputs, f"partial_{driver}"))
         ax.set_title("")
-    key = keys[0]
-    key.bar_shares = []
-    marked, key.regions = key.regions, []
-    # each map may have another threshold: the key names none
-    levels = {str(h.get_label()) for one in keys for h in one.handles if hasattr(h, "get_marker")}
-    if len(levels) > 1:
-        for handle in key.handles:
-            if hasattr(handle, "get_marker"):
-                handle.set_label(told["key.significant_each"])
+    key, notes = _merged(keys, told)
+    marked = keys[0].regions
     inside = n < rows * columns
     span = wide if inside else min(width - left - right, columns * wide + (columns - 1) * gap)
     keyed = KeyRoom(key, span, told)
@@ -79,13 +76,36 @@ def partial_panels(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figu
     for k, driver in enumerate(drivers):
         row, column = divmod(k, columns)
         x, y = left + column * (wide + gap), 2.0 + row * step
-        write(figure, x, y, f"{'abc'[k]}", fontweight="bold", fontsize=8)
+        write(figure, x, y, _LETTERS[k], fontweight="bold", fontsize=8)
         write(figure, x + 3.5, y + 0.2, told[f"driver.{driver}"], fontsize=7.5)
     keyed.draw(figure, x0, y0)
     mark_generated(figure, inputs)
-    levels_told = [told["note.each"].format(level=one.level, panel="abc"[k]) for k, one in enumerate(keys) if one.level]
-    if levels_told:
-        notes = [told["note.dots_each"].format(levels=", ".join(levels_told), alpha=keys[0].alpha or keys[-1].alpha)]
-    else:
-        notes = list(dict.fromkeys(note for one in keys for note in one.notes))
     return figure, sentences(inputs, [*notes, told_regions(inputs, marked)])
+
+
+def _merged(keys: list[MapKey], told: Mapping[str, str]) -> tuple[MapKey, list[str]]:
+    # what any of the maps needs stands in the key once; a map without data has no bar and no entries of its own
+    of_bar = next((one for one in keys if one.mappable is not None), keys[0])
+    key = replace(of_bar, bar_shares=[], handles=[], notes=[], regions=[])
+    handles = [handle for one in keys for handle in one.handles]
+    dots = [handle for handle in handles if hasattr(handle, "get_marker")]
+    if len({str(handle.get_label()) for handle in dots}) > 1:
+        # each map has another threshold: the key names none
+        dots[0].set_label(told["key.significant_each"])
+    others = {str(handle.get_label()): handle for handle in handles if not hasattr(handle, "get_marker")}
+    key.handles = [*dots[:1], *others.values()]
+    panels: dict[str, str] = {}
+    for letter, one in zip(_LETTERS, keys, strict=False):
+        threshold = told["note.dots_fdr"].format(level=one.level, alpha=one.alpha) if one.level else ""
+        for note in one.notes:
+            if note != threshold:
+                panels[note] = panels.get(note, "") + letter
+    notes = []
+    levels = [told["note.each"].format(level=k.level, panel=p) for p, k in zip(_LETTERS, keys, strict=False) if k.level]
+    if levels:
+        alpha = next(one.alpha for one in keys if one.level)
+        notes.append(told["note.dots_each"].format(levels=told["note.between_levels"].join(levels), alpha=alpha))
+    for note, letters in panels.items():
+        where = told["note.between_levels"].join(letters)
+        notes.append(note if len(letters) == len(keys) else told["note.in_panels"].format(panels=where, note=note))
+    return key, notes

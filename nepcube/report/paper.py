@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.report.chart_sheets import partial_sheet, region_sheet, series_sheet, sink_sheet
 from nepcube.report.classes import TABLES
@@ -60,11 +61,9 @@ def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing
         return drawing
 
     yield "map_regions", of_map("regions", inset)
-    for name in ("nep_mean", "nep_slope", *TABLES):
+    differences = [str(n) for n in maps.data_vars if str(n).startswith("difference_")]
+    for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS, *differences):
         if name in maps:
-            yield f"map_{name}", of_map(name)
-    for name in sorted(str(n) for n in maps.data_vars):
-        if ("uncertainty" in name and not name.endswith("_pvalue")) or name.startswith("difference_"):
             yield f"map_{name}", of_map(name)
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", of_map(f"partial_{driver}")

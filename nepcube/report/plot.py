@@ -8,7 +8,7 @@ from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.report import cartography as carto
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
-from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.inputs import ALL, ReportInputs, generated_word
 from nepcube.report.maps import in_our_letters, paint, with_key
 from nepcube.report.sheet import map_sheet
 from nepcube.report.style import DOUBLE, MM, journal_style
@@ -152,7 +152,7 @@ def _inputs(data: ReportInputs | xr.Dataset, name: str, language: str | None) ->
         maps=thinned(chosen).compute(),
         tables={},
         language=require_language(language or "en"),
-        generated=str(attrs.get("comment") or "") or None,
+        generated=generated_word(attrs),
     )
 
 

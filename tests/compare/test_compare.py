@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -408,6 +409,45 @@ def test_infinite_values_are_refused_and_nothing_looks_finished(runs, copied, tm
 
 
 # ----------------------------------------------------------------------------------------------------------- the verb
+
+
+def test_the_maps_for_a_paper_in_two_widths_and_both_languages(cli, runs, tmp_path, monkeypatch):
+    from nepcube.pipeline import differing
+
+    # one map says as much as two
+    monkeypatch.setattr(differing, "_DRAWN_MAPS", ("nep_mean",))
+    out = tmp_path / "out"
+    found = cli("compare", runs.monthly, runs.annual, "-o", out, "--figures", "svg", "--lang", "both", "--quiet")
+    assert (found.code, found.err) == (0, [])
+    names = {"captions.md", *(f"map_difference_nep_mean_{width}.svg" for width in ("single", "double"))}
+    wanted = {
+        "paper": (
+            "difference of mean NEP (gC m⁻² yr⁻¹)",
+            "Mean annual NEP, B minus A.",
+            "respiration.basis is monthly in A",
+        ),
+        "paper-zh": (
+            "年均NEP之差（gC m⁻² a⁻¹）",
+            "年均NEP之差（B减A）。",
+            "respiration.basis：A为monthly，B为annual。",
+        ),
+    }
+    for folder, (label, *told) in wanted.items():
+        assert {p.name for p in (out / "figures" / folder).iterdir()} == names
+        assert {str(out / "figures" / folder / name) for name in names} <= set(found.out)
+        captions = (out / "figures" / folder / "captions.md").read_text(encoding="utf-8")
+        assert all(text in captions for text in told)
+        for width, mm in {"single": 88, "double": 180}.items():
+            svg = (out / "figures" / folder / f"map_difference_nep_mean_{width}.svg").read_text(encoding="utf-8")
+            assert label in svg
+            assert float(re.search(r'width="([0-9.]+)pt"', svg)[1]) / 72 * 25.4 == pytest.approx(mm, abs=0.1)
+    # the next comparison has none of them
+    again = cli("compare", runs.monthly, runs.annual, "-o", out, "--quiet")
+    assert again.code == 0
+    assert [p.name for p in (out / "figures").iterdir()] == ["map_difference_nep_mean.png"]
+    for wrong in (("--figures", "eps"), ("--lang", "fr")):
+        assert cli("compare", runs.monthly, runs.annual, "-o", tmp_path / "no", *wrong).code == 2
+    assert not (tmp_path / "no").exists()
 
 
 def test_the_verb(cli, runs, tmp_path):

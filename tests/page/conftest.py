@@ -25,9 +25,10 @@ def pages(given, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("pages")
     figures = small_figures(folder)
+    others = {"zh": small_figures(folder / "of-zh", 60)}
     out = {}
     for name, languages in (("en", ("en",)), ("zh", ("zh",)), ("both", ("en", "zh"))):
-        out[name] = write_page(given, figures, folder / f"{name}.html", languages=languages)
+        out[name] = write_page(given, figures, folder / f"{name}.html", languages=languages, others=others)
     out["hostile"] = write_page(hostile(), figures, folder / "hostile.html", languages=("en", "zh"))
     return out
 

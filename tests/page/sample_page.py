@@ -49,13 +49,14 @@ def with_words(inputs, **more):
     return dataclasses.replace(inputs, methods=methods.paragraphs(run, cube), formulas=formulas.formulas(run), **more)
 
 
-def small_figures(folder):
+def small_figures(folder, blue=160):
     from PIL import Image
 
+    folder.mkdir(exist_ok=True)
     paths = []
     for k, stem in enumerate(STEMS):
         path = folder / f"{stem}.png"
-        Image.new("RGB", (600, 400), (40 + 60 * k, 120, 160)).save(path)
+        Image.new("RGB", (600, 400), (40 + 60 * k, 120, blue)).save(path)
         paths.append(path)
     return paths
 

@@ -10,6 +10,10 @@ from sample_page import HOSTILE
 LABEL = {"en": "label[for=in-en]", "zh": "label[for=in-zh]"}
 
 
+def is_chinese(text):
+    return any("\u4e00" <= c <= "\u9fff" for c in text)
+
+
 def quiet(page):
     assert page.said == []
     assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []
@@ -190,6 +194,29 @@ def test_the_switch_shows_one_language(visit, script):
         assert "平均值" in page.locator(".tip").inner_text()
     page.locator(LABEL["en"]).click()
     assert heading.inner_text() == "What to know before using these numbers"
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_switch_shows_the_map_of_the_language(visit, script):
+    page = visit("both", java_script_enabled=script)
+    seen = {}
+    for code in ("zh", "en"):
+        page.locator(LABEL[code]).click()
+        images = page.locator("#map_nep_mean .sheet img")
+        shown = [one for one in images.all() if one.is_visible()]
+        assert images.count() == 2
+        assert len(shown) == 1
+        seen[code] = shown[0].get_attribute("src")
+        assert shown[0].get_attribute("lang") == {"en": "en", "zh": "zh-Hans"}[code]
+        assert is_chinese(shown[0].get_attribute("alt")) == (code == "zh")
+        if script:
+            assert page.locator("#map_nep_mean .enlarge").count() == 1
+            for way in (page.locator("#map_nep_mean .enlarge"), shown[0]):
+                way.click()
+                assert page.locator(".stage img").get_attribute("src") == seen[code]
+                assert is_chinese(page.locator(".stage img").get_attribute("alt")) == (code == "zh")
+                page.keyboard.press("Escape")
+    assert seen["en"] != seen["zh"]
 
 
 @pytest.mark.parametrize("name", ["en", "zh", "hostile"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import string
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sample_page import fake_run, run_of
+from sample_page import STEMS, fake_run, run_of, small_figures
 
 from nepcube import recipe as recipes
 from nepcube.errors import RecipeError
@@ -289,6 +290,30 @@ def test_years_are_said_alike_and_once():
         assert "年年" not in text.format(**fields | {"years": "2001—2020年"}), key
     every = " ".join([*words("page", "zh").values(), *words("figures", "zh").values()])
     assert not [word for word in ("配方", "基准") if word in every]
+
+
+def test_a_report_in_two_languages_has_its_maps_in_both(monkeypatch, tmp_path, given):
+    drawn = []
+
+    def draw_figures(inputs, directory, **options):
+        drawn.append((inputs.language, options.get("charts", True)))
+        return small_figures(directory, 60 if inputs.language == "zh" else 160)
+
+    for name, fake in {"is_done": lambda *_: False, "begin": lambda *_: None, "finish": lambda *_: None}.items():
+        monkeypatch.setattr(reporting, name, fake)
+    monkeypatch.setattr(reporting, "make_inputs", lambda run: given)
+    monkeypatch.setattr(reporting.report_room, "draw_figures", draw_figures)
+    run = SimpleNamespace(
+        out=place_of(tmp_path), languages=("en", "zh"), progress=lambda *_: None, say=lambda text: None
+    )
+    reporting.report(run)
+    assert drawn == [("en", True), ("zh", False)]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    pictures = dict(re.findall(r'<img class="w" lang="([^"]*)" src="([^"]*)"', text))
+    assert set(pictures) == {"en", "zh-Hans"}
+    assert pictures["en"] != pictures["zh-Hans"]
+    # the figures of the output stay those of the first language
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {f"{stem}.png" for stem in STEMS}
 
 
 def test_the_languages_of_the_command_line():

@@ -117,6 +117,13 @@ def make_inputs(
     data = {
         "nep_mean": ((dy, dx), mean.astype("float32"), {"units": spec.CARBON_FLUX}),
         "nep_mean_uncertainty": ((dy, dx), (0.17 * np.abs(mean)).astype("float32"), {"units": spec.CARBON_FLUX}),
+        "nep_mean_uncertainty_npp": ((dy, dx), (0.15 * np.abs(mean)).astype("float32"), {"units": spec.CARBON_FLUX}),
+        "nep_mean_uncertainty_respiration": (
+            (dy, dx),
+            (0.08 * np.abs(mean)).astype("float32"),
+            {"units": spec.CARBON_FLUX},
+        ),
+        "nep_sink_probability": ((dy, dx), (1 / (1 + np.exp(-mean / 9))).astype("float32"), {"units": "1"}),
         "nep_cv": ((dy, dx), cv.astype("float32")),
         "nep_slope": ((dy, dx), slope.astype("float32")),
         "nep_slope_pvalue": ((dy, dx), np.exp(-3 * np.abs(slope)).astype("float32")),

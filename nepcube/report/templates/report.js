@@ -252,8 +252,11 @@
     if (dialog.open) whole();
   });
 
-  for (const image of document.querySelectorAll(".sheet img")) {
+  for (const sheet of document.querySelectorAll(".sheet")) {
+    const images = [...sheet.querySelectorAll("img")];
     const open = async () => {
+      // of a map that is drawn in each language, the one that is shown
+      const image = images.find((one) => one.lang === root.lang) || images[0];
       const label = document.getElementById(image.getAttribute("aria-labelledby"));
       dialog.setAttribute("aria-labelledby", label.id);
       picture.alt = shown(label);
@@ -262,12 +265,14 @@
       await picture.decode();
       whole();
     };
-    const button = make("button", "enlarge", image.parentElement);
+    const button = make("button", "enlarge", sheet);
     button.type = "button";
     put(button, island.words.enlarge);
     button.addEventListener("click", open);
-    image.classList.add("zoomable");
-    image.addEventListener("click", open);
+    for (const image of images) {
+      image.classList.add("zoomable");
+      image.addEventListener("click", open);
+    }
   }
 
   // --- print: everything unfolded
