@@ -1,4 +1,4 @@
-"""Peak memory and speed of ``nepcube ingest`` and ``analyse`` by area, beside what ``nepcube check`` predicts.
+"""Peak memory and speed of the stages of a run by area, beside what ``nepcube check`` predicts.
 
 Years and block size are held fixed. The inputs come from a reader that makes them where they are asked for
 (closed_form.py), so no archive is written. The memory of the process tree is sampled 20 times a second. Each row is
@@ -23,7 +23,7 @@ from measuring import MIB, say
 #: rows and columns of 1x: 64 times as many are 50.3 million
 FULL = {"shape": (768, 1024), "years": (2001, 2020), "block": 512}
 TINY = {"shape": (96, 128), "years": (2001, 2006), "block": 64}
-STAGES = ("ingest", "analyse")
+STAGES = ("ingest", "analyse", "aggregate")
 # row and column of the 500 m lattice around which areas grow: near 100 E, 35 N
 CENTRE = -7792, 22263
 HEADER = (
@@ -190,18 +190,19 @@ def measured(work: Path, kept: Kept, how: Way, times: int, stage: str, environme
         return done
     recipe, out = recipe_of(work, how, times), work / "out"
     mark = work / "out.key"
-    if stage == "ingest" or not mark.exists() or mark.read_text() != how.key(times, "ingest"):
+    if stage == "ingest":
         mark.unlink(missing_ok=True)
         shutil.rmtree(out, ignore_errors=True)
-    if stage == "analyse" and not mark.exists():
-        # the output was removed since: it is made again
-        kept.rows.pop(how.key(times, "ingest"), None)
-        measured(work, kept, how, times, "ingest", environment)
+    before = STAGES[: STAGES.index(stage)]
+    if before and (not mark.exists() or mark.read_text() != how.key(times, before[-1])):
+        # the output was removed since, or a stage is not done: they are made again
+        for earlier in before:
+            kept.rows.pop(how.key(times, earlier), None)
+            measured(work, kept, how, times, earlier, environment)
     say(f"{how.key(times, stage)} ...")
     command = [sys.executable, "-m", "nepcube", stage, str(recipe), "-o", str(out), "--quiet", *how.options]
     used = measuring.run(command, sample=0.05, **environment)
-    if stage == "ingest":
-        mark.write_text(how.key(times, "ingest"))
+    mark.write_text(how.key(times, stage))
     again = [sys.executable, __file__, "--predict", json.dumps([str(recipe), stage, vars(how)])]
     predicted = measuring.run(again, **environment).told["peak"]
     row = {

@@ -95,7 +95,7 @@ def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
         f"{written}",
         f"layout  {_layout(plan)}",
         f"memory  about {_size(plan.peak_memory)} at the peak (ingest {_size(plan.memory.ingest)}, "
-        f"analyse {_size(plan.memory.analyse)})",
+        f"analyse {_size(plan.memory.analyse)}, aggregate {_size(plan.memory.aggregate)})",
     ]
     if estimate is not None:
         lines.append(

@@ -147,7 +147,11 @@ def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
 
     before = set(multiprocessing.active_children())
     config: dict[str, Any] = {"distributed.worker.daemon": True, "distributed.scheduler.worker-ttl": None}
-    config |= _NO_SPILLING | {"distributed.scheduler.allowed-failures": _LOSSES}
+    # the profiles that workers keep of themselves grow for an hour
+    config |= _NO_SPILLING | {
+        "distributed.scheduler.allowed-failures": _LOSSES,
+        "distributed.worker.profile.enabled": False,
+    }
     with ExitStack() as opened:
         with signals.held():
             opened.enter_context(dask.config.set(config))

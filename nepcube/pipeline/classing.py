@@ -11,6 +11,7 @@ import numpy as np
 from nepcube import recipe as recipes
 from nepcube import report, spec, stats, store
 from nepcube.errors import SpecError
+from nepcube.execute import give_back_memory
 from nepcube.grid import Window, cell_area, windows
 from nepcube.stats.binning import Bins, Counts, Path
 from nepcube.stats.schemes import breaks_of, goodness_of
@@ -76,6 +77,7 @@ class Count:
 
 def count_job(job: Count) -> tuple[NDArray[Any], ...]:
     """Count the values of a map within the regions, weighted by area."""
+    give_back_memory()
     where = domain_map(job.exact)
     maps = store.read_block(job.statistics.path, [job.source, where], job.window)
     values = np.abs(maps[job.source]) if job.absolute else maps[job.source]

@@ -15,7 +15,7 @@ from nepcube.store import KEPT, Sides
 
 MIB = 2**20
 # an interpreter with what a stage imports and compiles; with dask.distributed; and the process that leads others
-_BASE = {"ingest": 262 * MIB, "analyse": 288 * MIB}
+_BASE = {"ingest": 262 * MIB, "analyse": 288 * MIB, "aggregate": 290 * MIB}
 _WORKER = 50 * MIB
 _LEADER = 255 * MIB
 # what a thread holds beside its arrays: buffers of the compressor, what malloc does not give back
@@ -38,6 +38,8 @@ _PER_STEP = 40
 _PER_DERIVATIVE = 24
 # maps that are on their way to others
 _PASSING = 7
+# aggregate: bytes a cell of a block while it is labelled; of a chunk its cells' regions, areas, codes of classes
+_LABELLED, _SUMMED = 45, 90
 # degrees of the climate's own grid, the finest where it is not known, and bytes a cell of a field that is being made
 _NATIVE = {"era5-land": 0.1, "era5": 0.25}
 _FINEST, _PER_NATIVE = 0.05, 32
@@ -49,10 +51,11 @@ class Needs:
 
     ingest: int
     analyse: int
+    aggregate: int
 
     @property
     def most(self) -> int:
-        return max(self.ingest, self.analyse)
+        return max(self.ingest, self.analyse, self.aggregate)
 
 
 def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
@@ -74,12 +77,13 @@ def job_of(recipe: recipes.Recipe, block: int, sides: Sides) -> Needs:
     strip = min(STRIPS[recipe.respiration.basis], sides.chunk) * sides.chunk
     respiration = layer * (series + 1) + strip * _STEPS[recipe.respiration.basis] * _PER_STEP
     analyse = int(max(statistics, respiration, _propagated(recipe, layer * (series + 2), strip, cells))) + _THREAD
+    aggregate = _THREAD + max(_LABELLED * block * block, cells * (5 * years + 8 * (4 + drivers) + _SUMMED))
     if sides.shard is not None:
         # coded chunks on their way to the temporary files, and the shard that is put together of them
         coded = 2 * KEPT + 2 * 4 * sides.shard**2
         analyse += coded
         ingest += coded
-    return Needs(ingest, analyse)
+    return Needs(ingest, analyse, aggregate)
 
 
 def _propagated(recipe: recipes.Recipe, held: float, strip: int, cells: int) -> float:
@@ -135,7 +139,7 @@ def needs_of(
         leader = _LEADER + arrow
         return max(leader + processes * (base + _WORKER + kept + one), leader + native)
 
-    return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0))
+    return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0), peak("aggregate", job.aggregate, 0))
 
 
 def _native_field(recipe: recipes.Recipe) -> int:

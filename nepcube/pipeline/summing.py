@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nepcube import nep as nep_room
 from nepcube import regions as region_room
 from nepcube import stats, store
 from nepcube.errors import SpecError
+from nepcube.execute import give_back_memory
 from nepcube.grid import Window
 from nepcube.pipeline import stratifying
 from nepcube.pipeline.classing import Classes, areas, inside
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
 #: the p-value below which a test is highly significant
 HIGHLY = 0.01
-# cells of all years that are summed at once; with the fractions of their classes
-_SUMMED_CELLS, _SHARED_CELLS = 2**20, 2**17
-S = TypeVar("S", region_room.YearSums, region_room.ClassSums, UncertaintySums, "Sums")
+# cells that are summed at once with the fractions of their classes
+_SHARED_CELLS = 2**17
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def label_job(job: Job) -> tuple[float, dict[str, int]]:
     """Write the labels of a block; give the area that counts of its largest cell, km2."""
     import xarray as xr
 
+    give_back_memory()
     labels = np.zeros(job.window.shape, np.int16)
     if job.shapes is not None:
         labels = region_room.label_window(job.shapes, job.grid, job.window)
@@ -88,65 +89,62 @@ class Sums:
 
     def __iadd__(self, other: Sums) -> Sums:
         # in place, as the sums of many regions are large
-        return Sums(
-            _more(self.series, other.series),
-            _more(self.regions, other.regions),
-            {n: _more(s, other.classes[n]) for n, s in self.classes.items()},
-            tuple(_more(a, b) for a, b in zip(self.flags, other.flags, strict=True)),
-            {n: _more(s, other.signs[n]) for n, s in self.signs.items()},
-            {n: _more(s, other.sizes[n]) for n, s in self.sizes.items()},
-            tuple(_more(a, b) for a, b in zip(self.uncertainty, other.uncertainty, strict=True)),
-            {n: _more(s, other.strata[n]) for n, s in self.strata.items()},
-        )
+        return Sums(**{f.name: _more(getattr(self, f.name), getattr(other, f.name)) for f in fields(Sums)})
 
     def widened(self, labels: NDArray[np.int64]) -> Sums:
-        """Give the sums with room for all groups that may come."""
-        return Sums(
-            self.series.widened(labels),
-            self.regions.widened(labels),
-            {n: s.widened(labels) for n, s in self.classes.items()},
-            tuple(s.widened(labels) for s in self.flags),
-            {n: s.widened(labels) for n, s in self.signs.items()},
-            {n: s.widened(labels) for n, s in self.sizes.items()},
-            tuple(s.widened(labels) for s in self.uncertainty),
-            self.strata,
-        )
+        """Give the sums with room for all groups that may come; those by stratum grow as they are met."""
+        wide = {f.name: _wider(getattr(self, f.name), labels) for f in fields(Sums) if f.name != "strata"}
+        return replace(self, **wide)
 
 
-def _more(total: S, part: S) -> S:
+def _more(total: Any, part: Any) -> Any:
+    if isinstance(total, dict):
+        return {name: _more(one, part[name]) for name, one in total.items()}
+    if isinstance(total, tuple):
+        return tuple(_more(one, other) for one, other in zip(total, part, strict=True))
     total += part
     return total
+
+
+def _wider(total: Any, labels: NDArray[np.int64]) -> Any:
+    if isinstance(total, dict):
+        return {name: _wider(one, labels) for name, one in total.items()}
+    if isinstance(total, tuple):
+        return tuple(_wider(one, labels) for one in total)
+    return total.widened(labels)
 
 
 def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     """Write the classes of a block and sum everything by region."""
     import xarray as xr
 
+    give_back_memory()
     total: Sums | None = None
-    rows: list[dict[str, NDArray[Any]]] = []
-    for strip in _strips(job):
-        found, coded = _sums(replace(job, window=strip))
-        if total is None:
-            total = found
-        else:
-            total += found
-        rows.append(coded)
+    rows: list[list[dict[str, NDArray[Any]]]] = []
+    # one chunk of every year at a time, whatever the block, each of which is decoded once
+    for strip in _cut(job.window, job.cube.inner or job.cube.chunk):
+        rows.append([])
+        for part in _columns(strip, job.cube.inner or job.cube.chunk):
+            found, coded = _sums(replace(job, window=part))
+            if total is None:
+                total = found
+            else:
+                total += found
+            rows[-1].append(coded)
     if total is None:
         raise SpecError("aggregate: a block has no row.", "Check `grid.bounds`.")
-    classes = {n: xr.DataArray(np.concatenate([coded[n] for coded in rows])) for n in rows[0]}
+    classes = {n: xr.DataArray(np.block([[coded[n] for coded in row] for row in rows])) for n in rows[0][0]}
     return total, job.statistics.write(classes, job.window)
-
-
-def _strips(job: Job) -> Iterator[Window]:
-    window, side = job.window, job.cube.inner or job.cube.chunk
-    # whole chunks, each of which is decoded once
-    rows = max(side, _SUMMED_CELLS // window.shape[1] // side * side)
-    yield from _cut(window, rows)
 
 
 def _cut(window: Window, rows: int) -> Iterator[Window]:
     for y in range(window.y0, window.y1, rows):
         yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
+
+
+def _columns(window: Window, columns: int) -> Iterator[Window]:
+    for x in range(window.x0, window.x1, columns):
+        yield Window(window.y0, window.y1, x, min(x + columns, window.x1))
 
 
 def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:

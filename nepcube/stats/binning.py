@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FINE = 2.0**-14
 _SIGN = np.uint64(1 << 63)
 _ROOT = 48
+# bins that are few to divide at once
+_FEW = 256
 
 
 Path = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
@@ -47,14 +49,14 @@ class Bins:
     @classmethod
     def first(cls) -> Bins:
         """Sixteen bins a power of two."""
-        number = np.arange(1 << 16, dtype=np.int64)
+        number = np.arange(1 << 16, dtype=np.int32)
         low = number.astype(np.uint64) << np.uint64(_ROOT)
-        level = np.full(number.size, _ROOT, np.int64)
+        level = np.full(number.size, _ROOT, np.uint8)
         shift, mask = np.array([_ROOT], np.uint64), np.array([0xFFFF], np.uint64)
         return cls(number, shift, np.zeros(1, np.int64), mask, low, level, number)
 
     @staticmethod
-    @lru_cache(maxsize=4)
+    @lru_cache(maxsize=2)
     def along(path: Path) -> Bins:
         """Make the bins of a path."""
         if not path:
@@ -77,10 +79,10 @@ class Bins:
             offset.append(np.int64(size))
             mask.append(np.uint64((1 << taken) - 1))
             count = 1 << taken
-            slots.append(np.arange(bins, bins + count, dtype=np.int64))
+            slots.append(np.arange(bins, bins + count, dtype=np.int32))
             low.append(self.low[b] + (np.arange(count, dtype=np.uint64) << np.uint64(left)))
-            level.append(np.full(count, left, np.int64))
-            home.append(np.arange(size, size + count, dtype=np.int64))
+            level.append(np.full(count, left, np.uint8))
+            home.append(np.arange(size, size + count, dtype=np.int32))
             size += count
             bins += count
         parts = [np.concatenate(p) for p in (slots, low, level, home)]
@@ -225,7 +227,9 @@ def settle(
         if not which.size:
             return counts
         share = full.weight[which] / full.weight.sum()
-        bits = np.clip(np.ceil(np.log2(np.maximum(share / FINE, 1.0))) + 1, 6, 12).astype(np.int64)
+        # each count reads the map again, so that a few are divided finely; of many, most parts would be empty
+        least = 6 if which.size <= _FEW else 3
+        bits = np.clip(np.ceil(np.log2(np.maximum(share / FINE, 1.0))) + 1, least, 12).astype(np.int64)
         counts = count(counts.bins.divided(full.number[which], bits))
 
 

@@ -93,11 +93,11 @@ class Ledger:
     def _add(self, entries: list[dict[str, Any]]) -> None:
         with self._lock:
             for entry in entries:
-                if "unit" in entry:
-                    # found once, for memory and for every writing of the segment
-                    entry["row"] = as_row(entry["unit"], entry["sums"])
-                self._take(entry)
-            self._open += entries
+                row = as_row(entry["unit"], entry["sums"]) if "unit" in entry else None
+                # found once, for memory and for every writing of the segment
+                kept = entry if row is None else {"stage": entry["stage"], "row": row}
+                self._take(kept)
+                self._open.append(kept)
             self._pending += len(entries)
             full = self._pending >= _FLUSH_EVERY
         if full:

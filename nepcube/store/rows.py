@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -96,16 +98,15 @@ class Stage:
             if len(table):
                 self._put(entry["prefix"], tuple(entry["arrays"]), table[:, 0], table[:, 1], table[:, 2:])
             return
-        unit, sums = entry["unit"], entry["sums"]
-        row = entry["row"] if "row" in entry else as_row(unit, sums)
+        row = entry["row"] if "row" in entry else as_row(entry["unit"], entry["sums"])
         # what was done again counts as it was done last
         if row is None:
-            self.drop([unit])
-            self.single[unit] = dict(sums)
+            self.drop([entry["unit"]])
+            self.single[entry["unit"]] = dict(entry["sums"])
             return
-        prefix, y, x, stems = row
-        self.single.pop(unit, None)
-        self._put(prefix, stems, np.array([y]), np.array([x]), np.array([list(sums.values())], np.uint32))
+        prefix, y, x, stems, sums = row
+        self.single.pop(f"{prefix}/{y}/{x}".removeprefix("/"), None)
+        self._put(prefix, stems, np.array([y]), np.array([x]), np.array([sums], np.uint32))
 
     def _put(self, prefix: str, stems: Stems, ys: Any, xs: Any, sums: Any) -> None:
         groups = self.rows.setdefault(prefix, {})
@@ -139,8 +140,11 @@ class Stage:
                 yield {"stage": name, "prefix": prefix, "arrays": list(stems), "rows": rows.table()}
 
 
-def as_row(unit: str, sums: Mapping[str, int]) -> tuple[str, int, int, Stems] | None:
-    """Give prefix, place and arrays of a unit whose chunks are all at its own place."""
+Row = tuple[str, int, int, Stems, tuple[int, ...]]
+
+
+def as_row(unit: str, sums: Mapping[str, int]) -> Row | None:
+    """Give prefix, place, arrays and checksums of a unit whose chunks are all at its own place."""
     prefix, place = split_chunk(unit)
     if not place:
         return None
@@ -148,7 +152,13 @@ def as_row(unit: str, sums: Mapping[str, int]) -> tuple[str, int, int, Stems] | 
     if not all(key.endswith(end) for key in sums):
         return None
     y, x = place.split("/")
-    return prefix, int(y), int(x), tuple(key[: -len(end)] for key in sums)
+    # thousands of units have one set of arrays
+    return sys.intern(prefix), int(y), int(x), _same(tuple(key[: -len(end)] for key in sums)), tuple(sums.values())
+
+
+@lru_cache(maxsize=1024)
+def _same(stems: Stems) -> Stems:
+    return stems
 
 
 class Units(Set[str]):
@@ -198,7 +208,7 @@ def encode(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 yield _line(*group, np.array(gathered, "<u4"))
             group, gathered = mine, []
         if row is not None:
-            gathered.append([row[1], row[2], *entry["sums"].values()])
+            gathered.append([row[1], row[2], *row[4]])
         elif "rows" in entry:
             table = entry["rows"]
             for start in range(0, len(table), _LINE):

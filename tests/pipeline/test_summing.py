@@ -71,31 +71,32 @@ def numbers(sums):
         yield from numbers(one)
 
 
-@pytest.mark.parametrize(("strip", "shared"), [(2**20, 60), (2**20, 7 * 60), (16 * 60, 60), (16 * 60, 23 * 60)])
-def test_what_is_stored_is_read_once_however_fractions_are_cut(job, monkeypatch, strip, shared):
+@pytest.mark.parametrize("shared", [1, 60, 7 * 16, 2**20])
+def test_what_is_stored_is_read_once_however_fractions_are_cut(job, monkeypatch, shared):
     whole, _ = summing.sum_job(job)
     stored = stored_map(job)
     read: list[tuple] = []
     plain = summing.store.read_block
 
     def watched(path, names, window, *more):
-        read.append((tuple(names), window.y0, window.y1))
+        read.append((tuple(names), window))
         return plain(path, names, window, *more)
 
     monkeypatch.setattr(summing.store, "read_block", watched)
-    monkeypatch.setattr(summing, "_SUMMED_CELLS", strip)
     monkeypatch.setattr(summing, "_SHARED_CELLS", shared)
     cut, _ = summing.sum_job(job)
     assert list(numbers(cut)) == list(numbers(whole))
     again = stored_map(job)
     np.testing.assert_array_equal(again, stored)
     assert set(np.unique(again)) == {*CODES}
-    # strips of whole chunks, one after the other
-    strips = [(a, b) for names, a, b in read if names == ("nep",)]
-    assert len(read) == 3 * len(strips)
-    assert [a for a, _ in strips] == [0, *(b for _, b in strips[:-1])]
-    assert all(a % 16 == 0 for a, _ in strips)
-    assert len(strips) == (1 if strip == 2**20 else 4)
+    # whole chunks, one after the other, and every one once
+    parts = [window for names, window in read if names == ("nep",)]
+    assert len(read) == 3 * len(parts)
+    side, (rows, columns) = job.cube.inner, job.window.shape
+    expected = {(y, x) for y in range(0, rows, side) for x in range(0, columns, side)}
+    assert len(parts) == len(expected) > 4
+    assert {(w.y0, w.x0) for w in parts} == expected
+    assert all(w.y1 == min(w.y0 + side, rows) and w.x1 == min(w.x0 + side, columns) for w in parts)
 
 
 @given(data=st.data())
