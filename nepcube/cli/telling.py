@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nepcube.errors import NepcubeError
+from nepcube.execute import memory_there
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,6 +83,8 @@ def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
 
 def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
     jobs = f"{plan.processes} processes" if plan.processes else f"{plan.threads} thread(s)"
+    if plan.on_cluster:
+        jobs = f"{plan.processes} worker(s) of {plan.each} thread(s)"
     read = written = ""
     if estimate is not None:
         read = (
@@ -94,7 +97,7 @@ def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
         f"bytes   {read}cube {_size(plan.bytes_cube)}, statistics {_size(plan.bytes_statistics)} before compression"
         f"{written}",
         f"layout  {_layout(plan)}",
-        f"memory  about {_size(plan.peak_memory)} at the peak (ingest {_size(plan.memory.ingest)}, "
+        f"memory  about {_size(plan.peak_memory)} at the peak{_of_what(plan)} (ingest {_size(plan.memory.ingest)}, "
         f"analyse {_size(plan.memory.analyse)}, aggregate {_size(plan.memory.aggregate)})",
     ]
     if estimate is not None:
@@ -103,6 +106,13 @@ def _plan_lines(plan: Plan, estimate: Estimate | None) -> list[str]:
             f"analyse {_duration(estimate.analyse)}), without downloads, tables and report; from {estimate.stands_on}"
         )
     return lines
+
+
+def _of_what(plan: Plan) -> str:
+    if plan.on_cluster:
+        return " of each worker"
+    there = memory_there()
+    return "" if there is None else f" of {_size(there)} that are there"
 
 
 def _duration(seconds: float) -> str:

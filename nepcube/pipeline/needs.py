@@ -123,13 +123,7 @@ def needs_of(
 
     `first` says that the kernels are compiled, too, and not read from numba's cache.
     """
-    job = job_of(recipe, block, sides)
-    readers = recipe.sources.readers()
-    kept = 0
-    if "npp" in readers:
-        kept = max(_TILED.get(r.source.reader, (0, 0))[0] for r in readers["npp"].records(recipe.period))
-    native = _native_field(recipe)
-    arrow = _ARROW if find_spec("pyarrow") is not None else 0
+    job, kept, native, arrow = job_of(recipe, block, sides), _kept(recipe), _native_field(recipe), _arrow()
 
     def peak(stage: str, one: int, kept: int) -> int:
         base = _BASE[stage] + arrow + _COMPILING * first
@@ -140,6 +134,31 @@ def needs_of(
         return max(leader + processes * (base + _WORKER + kept + one), leader + native)
 
     return Needs(peak("ingest", job.ingest, kept), peak("analyse", job.analyse, 0), peak("aggregate", job.aggregate, 0))
+
+
+def worker_needs(recipe: recipes.Recipe, block: int, sides: Sides, *, threads: int) -> Needs:
+    """Give the peak of each stage for one worker of a cluster; the process that leads has no more than another."""
+    job = job_of(recipe, block, sides)
+
+    def peak(stage: str, one: int, kept: int) -> int:
+        return _BASE[stage] + _arrow() + _COMPILING + _WORKER + kept + threads * one
+
+    return Needs(
+        peak("ingest", job.ingest, _kept(recipe)),
+        peak("analyse", job.analyse, 0),
+        peak("aggregate", job.aggregate, 0),
+    )
+
+
+def _kept(recipe: recipes.Recipe) -> int:
+    readers = recipe.sources.readers()
+    if "npp" not in readers:
+        return 0
+    return max(_TILED.get(r.source.reader, (0, 0))[0] for r in readers["npp"].records(recipe.period))
+
+
+def _arrow() -> int:
+    return _ARROW if find_spec("pyarrow") is not None else 0
 
 
 def _native_field(recipe: recipes.Recipe) -> int:

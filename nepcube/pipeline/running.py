@@ -19,7 +19,7 @@ from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
 from nepcube.pipeline.ingest import ingest
-from nepcube.pipeline.planning import settle
+from nepcube.pipeline.planning import cluster_of, settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import export_figures, export_tables, read_tables, report
 from nepcube.pipeline.status import damage_of, take_back_damage
@@ -212,9 +212,10 @@ def _do(
         _require_other(Path(recipe), folder)
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
-    settings, options = settle(recipe, options, None if options.fresh else folder)
-    if recipe.cluster is not None and options.workers is None and options.scheduler is None:
-        settings = replace(settings, cluster=recipe.cluster.model_dump())
+    settings, options = settle(recipe, options, None if options.fresh else folder, say=say)
+    cluster = cluster_of(recipe, options)
+    if cluster is not None:
+        settings = replace(settings, cluster=cluster.model_dump())
     made = _made(folder)
     try:
         with RunLock(folder) as lock:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nepcube.errors import RecipeError
-from nepcube.execute import Settings, give_back_memory
-from nepcube.pipeline import Options
+from nepcube.execute import Settings, allocation, give_back_memory
+from nepcube.pipeline import Options, planning
 from nepcube.pipeline.calibrating import STATED, calibrate, measure
 from nepcube.pipeline.estimating import estimate
 from nepcube.pipeline.needs import MIB, job_of, maps_of, needs_of
@@ -182,3 +182,69 @@ def test_a_plan_of_a_continent_takes_little_memory(name, cells):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of the GNU C library")
 def test_memory_is_given_back():
     assert give_back_memory()
+
+
+def test_the_sums_are_of_one_chunk_whatever_the_block():
+    few, many = (job_of(recipe_of(), block, Sides(512)).aggregate for block in (512, 1024))
+    assert few == many
+    years = [job_of(recipe_of(years=(2001, 2000 + n)), 512, Sides(512)).aggregate for n in (10, 20)]
+    assert years[1] - years[0] == 512 * 512 * 10 * 5
+
+
+def test_without_a_budget_a_run_takes_what_is_there(recipe, monkeypatch):
+    monkeypatch.setattr(planning, "memory_there", lambda: 700 * MIB)
+    said = []
+    settings, options = settle(recipe, Options(workers=4), shape=SHAPE, say=said.append)
+    assert settings.workers is None
+    need = needs_of(recipe, options.block, Sides(512), threads=settings.threads, processes=None, first=True).most
+    assert need <= 0.9 * 700 * MIB
+    assert said == [f"memory: {settings.threads} job(s) at once, in blocks of {options.block}, fit into 700 MiB"]
+    monkeypatch.setattr(planning, "memory_there", lambda: 100 * MIB)
+    settings, _ = settle(recipe, Options(), shape=SHAPE, say=said.append)
+    assert settings.threads == 1
+    assert said[-1].startswith("warning: this recipe needs ")
+    for there in (None, 64 * 2**30):
+        monkeypatch.setattr(planning, "memory_there", lambda there=there: there)
+        assert settle(recipe, Options(workers=2), shape=SHAPE, say=pytest.fail)[0] == Settings(workers=2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "least"),
+    [
+        (["0::/job/step"], {"job/memory.max": "3000", "job/step/memory.max": "max", "memory.max": "9000"}, 3000),
+        (["4:cpu,cpuacct:/job", "3:memory:/job"], {"memory/job/memory.limit_in_bytes": "2000"}, 2000),
+        (["0::/"], {"memory.max": "max"}, None),
+        (["0::/gone"], {}, None),
+    ],
+)
+def test_the_memory_of_a_batch_job_is_seen(tmp_path, lines, files, least):
+    groups, root = tmp_path / "cgroup", tmp_path / "sys"
+    groups.write_text("\n".join(lines) + "\n")
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text + "\n")
+    assert min(allocation._limits(groups, root), default=None) == least
+    assert min(allocation._limits(tmp_path / "none", root), default=None) is None
+
+
+def test_a_cluster_is_planned_by_its_workers(recipe):
+    section = {"kind": "slurm", "workers": 8, "cores": 4, "walltime": "02:00:00"}
+
+    def asking(memory):
+        given = recipe.model_dump(mode="json", exclude_unset=True) | {"cluster": section | {"memory": memory}}
+        return Recipe.model_validate(given)
+
+    plan = make_plan(asking("16GiB"), SHAPE, Options())
+    assert (plan.on_cluster, plan.processes, plan.each, plan.threads) == (True, 8, 4, 32)
+    job = job_of(recipe, 1024, Sides(512)).analyse
+    assert 4 * job < plan.memory.analyse < 4 * job + 500 * MIB
+    with pytest.raises(RecipeError) as fault:
+        settle(asking("500MiB"), Options(), shape=SHAPE)
+    least = int(re.search(r"needs (\d+) MiB, and has 500MiB", fault.value.what)[1])
+    assert settle(asking(f"{least}MiB"), Options(), shape=SHAPE)
+    with pytest.raises(RecipeError, match="workers of a cluster"):
+        settle(asking("16GiB"), Options(memory=2**30), shape=SHAPE)
+    with pytest.raises(RecipeError, match="workers of a cluster"):
+        settle(recipe, Options(memory=2**30, scheduler="tcp://h:1"), shape=SHAPE)
+    # own processes instead of the recipe's cluster
+    assert not make_plan(asking("500MiB"), SHAPE, Options(workers=2)).on_cluster
