@@ -74,7 +74,7 @@ def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool
     note = " ".join(
         [told["note.numbers"].format(unit=inputs.unit(SLOPE))]
         + ([told["note.own_scale"]] if n > 1 else [])
-        + ([told["note.largest"].format(shown=n, count=len(names))] if n < len(names) else [])
+        + ([told["largest_regions"].format(shown=n, count=len(names))] if n < len(names) else [])
     )
     lines = wrap_to(note, width - left - 2) if titled else []
     bottom = 6.5 + 3.6 * len(lines) + footer(inputs)
@@ -151,7 +151,7 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     # a page holds so many bars
     most = max(2, int((TALLEST - 40) / 4.4 / stacked) - 3)
     shown = min(len(regions), most)
-    note = told["note.largest"].format(shown=shown - 1, count=len(regions) - 1) if shown < len(regions) else ""
+    note = told["largest_regions"].format(shown=shown - 1, count=len(regions) - 1) if shown < len(regions) else ""
     if note:
         largest = _shown_regions(inputs, shown - 1)
         tables = dict(inputs.tables)

@@ -98,7 +98,7 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
         ax.axhline(0, color=QUIET, linewidth=0.6)
     ax.plot(years, values, color=SINK, marker="o", markersize=2.4 if compact else 3.2, markeredgecolor="white",
             markeredgewidth=0.4,
-            label=told["chart.annual_mean"], zorder=3)  # fmt: skip
+            label=told["line.annual"], zorder=3)  # fmt: skip
     summary = inputs.rows("summary", region=region)
     if len(summary):
         row = summary.iloc[0]
@@ -113,12 +113,12 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
                 color=SOURCE,
                 linewidth=1.1,
                 linestyle=(0, (5, 2)),
-                label=told["chart.trend"],
+                label=told["line.trend"],
                 zorder=2,
             )
             sign = "+" if slope > 0 else ""
             value, p = f"{sign}{number(slope, digits=3)}", p_text(row["slope_pvalue"], inputs.language)
-            text = f"{value}, {p}" if compact else told["chart.slope"].format(value=value, unit=inputs.unit(SLOPE), p=p)
+            text = f"{value}, {p}" if compact else told["line.slope"].format(value=value, unit=inputs.unit(SLOPE), p=p)
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
     return ax
@@ -173,11 +173,11 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
         ax.set_ylabel(told[f"chart.{only}_percent"])
         return ax
-    ax.bar(years, sink, color=SINK, label=told["chart.sink"].format(nep=inputs.nep), **bars)
-    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"].format(nep=inputs.nep), **bars)
+    ax.bar(years, sink, color=SINK, label=told["area.sink"].format(nep=inputs.nep), **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["area.source"].format(nep=inputs.nep), **bars)
     rest = np.where(sink + source > 0, 100 - sink - source, 0)
     if (rest > 0.05).any():
-        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["chart.zero"], **bars)
+        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["area.zero"], **bars)
     ax.set_ylim(0, 100)
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.set_ylabel(told["share_with_data_percent"])
@@ -226,7 +226,7 @@ def chart_partial_shares(
     regions, table = share_columns(inputs, driver)
     regions, table = regions[:most], table[:most]
     wide = ax.get_position().width * float(ax.get_figure(root=True).get_figwidth()) * 25.4  # type: ignore[union-attr]
-    ax.set_title(inputs.words[f"driver.{driver}"])
+    ax.set_title(inputs.words[f"class.{driver}"])
     ax.set_xlim(0, 100)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.set_xlabel(inputs.words["share_with_data_percent"])

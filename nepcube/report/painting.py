@@ -117,9 +117,9 @@ def paint_partial(ax: Axes, inputs: ReportInputs, driver: str) -> MapKey:
     told = inputs.words
     name = f"nep_partial_{driver}"
     classes = partial_classes(inputs.maps[name], inputs.language)
-    others = told["and"].join(told[f"driver.{other}"] for other in inputs.drivers if other != driver)
+    others = told["and"].join(told[f"class.{other}"] for other in inputs.drivers if other != driver)
     title = told["title.partial_given" if others else "title.partial"]
-    key = MapKey(title.format(nep=inputs.nep, driver=told[f"driver.{driver}"], others=others, years=inputs.years))
+    key = MapKey(title.format(nep=inputs.nep, driver=told[f"class.{driver}"], others=others, years=inputs.years))
     # the outer edges stand a little outside, since r = 1 belongs to the upper class
     edges = [-1.0001, *classes.breaks, 1.0001]
     norm = BoundaryNorm(edges, len(classes.values))

@@ -193,7 +193,7 @@ def _trend(inputs: ReportInputs, region: str, seen: np.ndarray) -> tuple[list[tu
     line = [(k, mean + slope * (k - centre)) for k in range(int(seen[0]), int(seen[-1]) + 1)]
     written = ("+" if slope > 0 else "") + number(slope, digits=3)
     p = p_word(value_of(row, "slope_pvalue"))
-    return line, say("chart.slope", slope=written, unit=say("unit.slope"), p=p)
+    return line, say("line.slope", value=written, unit=say("unit.slope"), p=p)
 
 
 def region_plots(inputs: ReportInputs) -> list[Plot]:
@@ -293,17 +293,17 @@ def partial_stacks(inputs: ReportInputs) -> list[Stack]:
 
 def legend_of_series() -> list[tuple[str, Told]]:
     """Name the lines of the series."""
-    return [("line", say("chart.annual")), ("trend", say("chart.trend"))]
+    return [("line", say("line.annual")), ("trend", say("line.trend"))]
 
 
 def legend_of_shares(inputs: ReportInputs, plot: Plot) -> list[tuple[str, Told]]:
     """Name the parts of the bars of sink and source."""
     kinds = ("sink", "source", *(("zero",) if any(bar[4] == "zero" for bar in plot.bars) else ()))
-    return [(kind, say(f"chart.{kind}_legend", nep=nep_word(inputs))) for kind in kinds]
+    return [(kind, say(f"area.{kind}", nep=nep_word(inputs))) for kind in kinds]
 
 
 def axis_word(inputs: ReportInputs, plot: Plot) -> Told:
     """Name what the vertical axis of a chart measures."""
     if plot.bars:
-        return say("chart.axis_share")
+        return say("share_with_data_percent")
     return say("chart.axis_flux", nep=nep_word(inputs, first=True), unit=say("unit.flux"))

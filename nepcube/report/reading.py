@@ -80,7 +80,7 @@ def p_word(p: float) -> Told:
     """Say a p-value."""
     p = float(p)
     if not np.isfinite(p):
-        return say("p.undefined")
+        return say("p_undefined")
     return say("p.below") if p < 0.001 else say("p.value", p=f"{p:.3f}")
 
 
@@ -118,12 +118,12 @@ def interval_word(classes: Classes, k: int, *, closed: bool = False) -> Told:
     edges = (-1.0, *classes.breaks, 1.0)
     if not closed:
         if not classes.breaks:
-            return say("interval.all")
+            return say("all_values")
         if k == 0:
             return say("interval.below", value=limit(classes.breaks[0]))
         if k == len(classes.values) - 1:
             return say("interval.above", value=limit(classes.breaks[-1]))
-    return say("interval.between", low=limit(edges[k]), high=limit(edges[k + 1]))
+    return say("between", low=limit(edges[k]), high=limit(edges[k + 1]))
 
 
 def value_of(row: pd.Series[Any], column: str) -> float:

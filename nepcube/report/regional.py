@@ -35,7 +35,7 @@ def _uncertainty(inputs: ReportInputs) -> Table | None:
         cells = [Cell(marked_region(inputs, region), head=True)]
         cells += [Cell(number(value_of(row, c), 2)) for c in ("mean_gc_m2", "standard_error_gc_m2")]
         cells.append(
-            Cell(say("interval.between", low=low, high=high) if np.isfinite(value_of(row, "lower_gc_m2")) else "–")
+            Cell(say("between", low=low, high=high) if np.isfinite(value_of(row, "lower_gc_m2")) else "–")
         )
         cells.append(Cell(_chance(value_of(row, "sink_probability"))))
         cells += [Cell(number(value_of(row, f"{part}_error_gc_m2"), 2)) for part in ("npp", "respiration")]

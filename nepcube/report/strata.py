@@ -62,7 +62,7 @@ def stratum_class_word(label: str, *, ours: bool) -> Told:
             return say("interval.below", value=_minus(found["below"]))
         if found["above"] is not None:
             return say("interval.above", value=_minus(found["above"]))
-        return say("interval.between", low=_minus(found["low"]), high=_minus(found["high"]))
+        return say("between", low=_minus(found["low"]), high=_minus(found["high"]))
     before, sign, after = label.partition(" to ")
     if sign and _has_class(before) and _has_class(after):
         return say("table.class_change", first=known("land", _key(before)), second=known("land", _key(after)))

@@ -328,7 +328,7 @@ def test_bars_of_shares_are_full_and_of_the_area_with_data(inputs):
 
 def test_the_trend_line_is_the_tables_slope_through_the_tables_mean(inputs):
     ax = report.chart_series(axes_of(inputs), inputs)
-    line = next(one for one in ax.lines if one.get_label() == "OLS trend")
+    line = next(one for one in ax.lines if one.get_label() == "least-squares trend")
     (x0, x1), (y0, y1) = line.get_data()
     row = inputs.rows("summary", region="all").iloc[0]
     assert (y1 - y0) / (x1 - x0) == pytest.approx(row["slope_gc_m2_yr"])
