@@ -17,7 +17,7 @@ from nepcube.report.style import NO_DATA, identifier, limit, number, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text", "years_between"]
+__all__ = ["Cell", "Table", "reading_tables", "value_of", "year_text", "years_between"]
 
 #: regions in a table of the page; the file has all
 _MOST_ROWS = 100
@@ -136,21 +136,10 @@ def year_text(value: Any) -> str:
     return str(int(value)) if np.isfinite(float(value)) else "–"
 
 
-def largest_regions(inputs: ReportInputs, most: int) -> list[str]:
-    """Give at most so many regions, the largest, in the order of the tables."""
-    names = list(inputs.region_names)
-    if len(names) <= most:
-        return names
-    rows = inputs.rows("series")
-    area = rows.groupby("region")["region_area_km2" if "region_area_km2" in rows else "area_km2"].max().to_dict()
-    kept = set(sorted(names, key=lambda n: -float(area.get(n, 0.0)))[:most])
-    return [name for name in names if name in kept]
-
-
 def order_of(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
     """Give the regions that are present as a table of the page has them: the whole first, then the largest."""
     there = set(present)
-    return [name for name in (ALL, *largest_regions(inputs, _MOST_ROWS)) if name in there]
+    return [name for name in (ALL, *inputs.largest_regions(_MOST_ROWS)) if name in there]
 
 
 def left_out(inputs: ReportInputs) -> list[Told]:
@@ -197,7 +186,8 @@ def _summary(inputs: ReportInputs) -> Table | None:
         say("column.area_with_data"),
         say("column.area"),
     )
-    caption = say("table.summary", nep=nep_word(inputs, first=True), years=years_word(inputs))
+    name = "table.summary" if inputs.region_names else "table.summary_whole"
+    caption = say(name, nep=nep_word(inputs, first=True), years=years_word(inputs))
     return Table("summary", caption, "summary.csv", columns, out, left_out(inputs), pinned=1)
 
 

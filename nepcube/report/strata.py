@@ -12,7 +12,6 @@ from nepcube.report.reading import (
     Cell,
     Table,
     head_cells,
-    largest_regions,
     marked_region,
     nep_word,
     p_number,
@@ -177,7 +176,7 @@ def _by_region(
     most = int(there.groupby("region").size().max()) if len(there) else 1
     shown = max(1, _MOST_ROWS // most)
     out = []
-    for region in largest_regions(inputs, shown):
+    for region in inputs.largest_regions(shown):
         part = there[there["region"] == region]
         whole = float(part["region_area_km2"].sum())
         for _, row in part.iterrows():
