@@ -175,7 +175,8 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
             ax.get_yticklabels()[0].set_fontweight("bold")
         if narrow and row < len(drivers) - 1:
             ax.set_xlabel("")
-    head = told["key.partial_shares_alone" if inputs.correlation_is_plain else "key.partial_shares"]
+    ending = "" if len(drivers) > 1 else "_time" if inputs.time_is_held else "_alone"
+    head = told[f"key.partial_shares{ending}"]
     write(figure, 4, below, head.format(nep=inputs.nep), fontweight="bold")
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(4 / w, 1 - (below + 4.4) / h),

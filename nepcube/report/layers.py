@@ -228,8 +228,9 @@ def name_regions(ax: Axes, inputs: ReportInputs, key: MapKey, *, most_lines: int
     mm, aspect = carto.size_mm(ax)[0] / abs(right - left), float(ax.get_aspect())
     points = 8 if len(shapes) <= 26 else 7
     for name, _, place in shapes:
+        # a digit is some six tenths as high as its line
         wide, high = text_size_mm(marks[name], points)
-        if len(shapes) > MOST_LISTED and not place.holds(1.1 * wide / mm, high / mm / aspect):
+        if len(shapes) > MOST_LISTED and not place.holds(wide / mm, 0.6 * high / mm / aspect):
             unmarked += 1
         else:
             haloed(ax, place.x, place.y, marks[name], fontweight="bold", fontsize=points)

@@ -269,7 +269,8 @@ def _test_word(inputs: ReportInputs, row: pd.Series[Any]) -> Told:
         variant = (found[3] or "original").replace("_", "-")
         return say("test.mk_variant", of=of, variant=known("variant", variant))
     if found[2] == "partial" and found[3] is not None:
-        return say("test.partial", of=of, driver=known("class", found[3]))
+        name = "test.partial_alone" if inputs.correlation_is_plain else "test.partial"
+        return say(name, of=of, driver=known("class", found[3]))
     return str(row["test"])
 
 
@@ -330,6 +331,7 @@ def reading_tables(inputs: ReportInputs) -> list[Table]:
     """Make the tables of the page that the inputs allow."""
     nep = nep_word(inputs)
     dominant = "table.dominant_drivers"
+    partial = "partial_classes_alone" if inputs.correlation_is_plain else "partial_classes"
     found = [
         _bases(inputs),
         _series(inputs),
@@ -338,9 +340,7 @@ def reading_tables(inputs: ReportInputs) -> list[Table]:
         _class_table(inputs, "cv_classes", say("table.cv_classes")),
         _class_table(inputs, "trend_classes", say("table.trend_classes")),
         *(
-            _class_table(
-                inputs, "partial_classes", say("table.partial_classes", driver=say(f"quantity.{driver}")), driver
-            )
+            _class_table(inputs, "partial_classes", say(f"table.{partial}", driver=say(f"quantity.{driver}")), driver)
             for driver in inputs.drivers
         ),
         _class_table(inputs, "dominant_drivers", say(dominant, nep=nep)),

@@ -91,16 +91,8 @@ def _sizes(inputs: ReportInputs) -> Table | None:
     )
     used: Told = say("table.sizes_exact" if rows["overlap"].iloc[0] == "exact" else "table.sizes_centre")
     folded = say("table.show_sizes")
-    return Table(
-        "regions",
-        say("table.sizes", nep=nep_word(inputs)),
-        "regions.csv",
-        heads,
-        out,
-        [used, *left_out(inputs)],
-        folded,
-        pinned=1,
-    )
+    caption = say("table.sizes", nep=nep_word(inputs))
+    return Table("regions", caption, "regions.csv", heads, out, [used, *left_out(inputs)], folded, pinned=1)
 
 
 def regional_tables(inputs: ReportInputs) -> list[Table]:

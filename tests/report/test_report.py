@@ -182,9 +182,11 @@ def test_forty_regions_get_numbers_and_a_key():
     with style.journal_style():
         key = painting.paint_regions(axes_of(inputs), inputs)
         nep = report.maps.paint(axes_of(inputs), inputs, "nep_mean")
-    labels = [handle.get_label() for handle in key.handles]
-    assert labels[0].startswith("1  County of the Upper")
-    assert r"\$River\$" in labels[0]  # money, not mathematics
+    mark, label = key.regions[0]
+    assert mark == "1"
+    assert label.startswith("County of the Upper")
+    assert r"\$River\$" in label  # money, not mathematics
+    assert {mark for mark, _ in key.regions} <= set(key.fills)
     assert not nep.regions
     assert any("as in the map of the regions" in note for note in nep.notes)
 
