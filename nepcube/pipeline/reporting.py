@@ -129,7 +129,9 @@ def _maps(run: Run) -> xr.Dataset:
 def _shown(ds: xr.Dataset, drivers: Iterable[str]) -> list[str]:
     # the maps that the figures are drawn from
     partial = [f"nep_partial_{d}" for d in drivers]
-    wanted = {"region", "elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *spec.ERROR_MAPS, *partial}
+    wanted = {"elevation", "nep_mean", "nep_slope", *report_room.CLASS_TABLES, *spec.ERROR_MAPS, *partial}
+    # which cells count: by their centres, or by their shares where the tables go by these
+    wanted |= {"region", "region_share"}
     wanted |= {f"{n}_pvalue" for n in wanted}
     return [str(n) for n in ds.data_vars if n in wanted]
 

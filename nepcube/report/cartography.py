@@ -47,6 +47,11 @@ class Frame:
         return 1 / max(math.cos(math.radians(self.middle[1])), 0.05) if self.geographic else 1.0
 
     @property
+    def across(self) -> float:
+        """Width in the CRS's own units."""
+        return self.right - self.left
+
+    @property
     def ratio(self) -> float:
         """Width over height on the paper."""
         return (self.right - self.left) / ((self.top - self.bottom) * self.aspect)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from nepcube.report.annual import MOST_PANELS, sink_and_source, small_share
 from nepcube.report.charts import (
     axis_name,
     chart_partial_shares,
     chart_series,
     chart_sink_share,
     label_lines,
-    share_columns,
+    share_regions,
     shown_name,
-    sink_and_source,
 )
 from nepcube.report.classes import scheme
-from nepcube.report.inputs import ALL, ReportInputs
+from nepcube.report.inputs import ReportInputs
 from nepcube.report.lettering import cut, text_size_mm, wrap, wrap_to
 from nepcube.report.sheet import TALLEST, footer, mark_generated, place, sentences, told_regions, write
 from nepcube.report.style import QUIET, SLOPE, identifier, new_figure
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["partial_sheet", "region_sheet", "series_sheet", "sink_sheet"]
 
-#: panels of a page, in one and in two columns
-_MOST_PANELS = 40
 _NARROW = 110.0  # mm, less is one column
 
 
@@ -45,15 +41,6 @@ def series_sheet(inputs: ReportInputs, width: float, dpi: float) -> Figure:
     return figure
 
 
-def _shown_regions(inputs: ReportInputs, most: int) -> list[str]:
-    # the largest say most where a page holds no more; all are in the table
-    names = inputs.region_names
-    if len(names) <= most:
-        return list(names)
-    areas = {name: float(inputs.rows("series", region=name)["area_km2"].max()) for name in names}
-    return sorted(sorted(names, key=lambda n: -areas[n])[:most], key=names.index)
-
-
 def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool = True) -> tuple[Figure, str] | None:
     """Draw the years of each region with their trend, one panel a region; give the notes too."""
     from matplotlib.ticker import MaxNLocator
@@ -62,7 +49,7 @@ def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool
     if not names:
         return None
     narrow = width < _NARROW
-    shown = _shown_regions(inputs, 16 if narrow else _MOST_PANELS)
+    shown = inputs.largest_regions(16 if narrow else MOST_PANELS)
     n = len(shown)
     columns = 1 if n == 1 else 2 if n in (2, 4) or narrow else 3 if n <= 12 else 5
     if n == 1:
@@ -74,7 +61,7 @@ def region_sheet(inputs: ReportInputs, width: float, dpi: float, *, titled: bool
     note = " ".join(
         [told["note.numbers"].format(unit=inputs.unit(SLOPE))]
         + ([told["note.own_scale"]] if n > 1 else [])
-        + ([told["note.largest"].format(shown=n, count=len(names))] if n < len(names) else [])
+        + ([told["largest_regions"].format(shown=n, count=len(names))] if n < len(names) else [])
     )
     lines = wrap_to(note, width - left - 2) if titled else []
     bottom = 6.5 + 3.6 * len(lines) + footer(inputs)
@@ -116,12 +103,7 @@ def _lines(text: str, room: float, most: int) -> list[str]:
 def sink_sheet(inputs: ReportInputs, width: float, dpi: float) -> Figure:
     """Draw the shares of sink and source by year; a share that is always small again on a scale of its own."""
     _, sink, source = sink_and_source(inputs)
-    small = None
-    if np.isfinite(sink).any():
-        # a share that never reaches a tenth is a line at the edge of the stack
-        small = "source" if np.nanmax(source) < 0.1 else "sink" if np.nanmax(sink) < 0.1 else None
-        if small and np.nanmax(source if small == "source" else sink) == 0:
-            small = None
+    small = small_share(sink, source)
     extra = 27.0 if small else 0.0
     figure = new_figure(width, 62.0 + extra + footer(inputs), dpi)
     ax = place(figure, 13, 5, width - 15, 46)
@@ -146,21 +128,14 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     from matplotlib.patches import Patch
 
     narrow = width < _NARROW
-    regions, _ = share_columns(inputs, drivers[0])
+    regions = share_regions(inputs)
     stacked = len(drivers) if narrow else 1
     # a page holds so many bars
     most = max(2, int((TALLEST - 40) / 4.4 / stacked) - 3)
     shown = min(len(regions), most)
-    note = told["note.largest"].format(shown=shown - 1, count=len(regions) - 1) if shown < len(regions) else ""
+    note = told["largest_regions"].format(shown=shown - 1, count=len(regions) - 1) if shown < len(regions) else ""
     if note:
-        largest = _shown_regions(inputs, shown - 1)
-        tables = dict(inputs.tables)
-        rows = tables["partial_classes"]
-        tables["partial_classes"] = rows[rows["region"].isin([ALL, *largest])]
-        from dataclasses import replace
-
-        inputs = replace(inputs, tables=tables)
-        regions, _ = share_columns(inputs, drivers[0])
+        regions = share_regions(inputs, shown - 1)
     room = 44.0
     names = [shown_name(inputs, r) for r in regions]
     texts = [wrap(name, label_lines(name, room)) for name in names]
@@ -194,13 +169,14 @@ def partial_sheet(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figur
     for k, driver in enumerate(drivers):
         row, column = (k, 0) if narrow else (0, k)
         ax = place(figure, left + column * (wide + 6), 7 + row * step, wide, high)
-        chart_partial_shares(ax, inputs, driver, names=column == 0, room=room)
+        chart_partial_shares(ax, inputs, driver, names=column == 0, room=room, regions=regions)
         if column == 0:
             ax.set_yticks(ax.get_yticks(), texts)
             ax.get_yticklabels()[0].set_fontweight("bold")
         if narrow and row < len(drivers) - 1:
             ax.set_xlabel("")
-    head = told["key.partial_shares" if len(drivers) > 1 else "key.partial_shares_alone"]
+    ending = "" if len(drivers) > 1 else "_time" if inputs.time_is_held else "_alone"
+    head = told[f"key.partial_shares{ending}"]
     write(figure, 4, below, head.format(nep=inputs.nep), fontweight="bold")
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(4 / w, 1 - (below + 4.4) / h),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nepcube.report.annual import neither_share, signed, sink_and_source, trend_line
 from nepcube.report.classes import scheme, shares
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.lettering import text_size_mm, wrap
@@ -21,7 +23,6 @@ from nepcube.report.style import (
     drawable,
     identifier,
     ink_on,
-    number,
     p_text,
 )
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["chart_partial_shares", "chart_series", "chart_sink_share", "share_columns"]
+__all__ = ["chart_partial_shares", "chart_series", "chart_sink_share", "share_regions", "share_table"]
 
 
 def shown_name(inputs: ReportInputs, region: str) -> str:
@@ -90,7 +91,9 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
     if rows is None or not np.isfinite(values).any():
         return _say_no_data(ax, inputs)
     years = np.asarray(rows["year"], "f8")
-    low, high = np.nanmin(values), np.nanmax(values)
+    line = trend_line(inputs, region, years[np.isfinite(values)])
+    every = [*values[np.isfinite(values)], *([line.at(line.first), line.at(line.last)] if line else [])]
+    low, high = min(every), max(every)
     room = (high - low) or max(abs(high), 1.0)
     ax.set_ylim(low - 0.1 * room, high + 0.3 * room)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4 if compact else 6))
@@ -98,44 +101,23 @@ def chart_series(ax: Axes, inputs: ReportInputs, region: str = ALL, *, compact: 
         ax.axhline(0, color=QUIET, linewidth=0.6)
     ax.plot(years, values, color=SINK, marker="o", markersize=2.4 if compact else 3.2, markeredgecolor="white",
             markeredgewidth=0.4,
-            label=told["chart.annual_mean"], zorder=3)  # fmt: skip
-    summary = inputs.rows("summary", region=region)
-    if len(summary):
-        row = summary.iloc[0]
-        slope, centre = float(row["slope_gc_m2_yr"]), float(row["mean_gc_m2"])
-        seen = years[np.isfinite(values)]
-        if np.isfinite(slope) and np.isfinite(centre):
-            # least squares passes through the mean of both, so the table's slope and mean are the line
-            ends = np.array([seen.min(), seen.max()])
-            ax.plot(
-                ends,
-                centre + slope * (ends - seen.mean()),
-                color=SOURCE,
-                linewidth=1.1,
-                linestyle=(0, (5, 2)),
-                label=told["chart.trend"],
-                zorder=2,
-            )
-            sign = "+" if slope > 0 else ""
-            value, p = f"{sign}{number(slope, digits=3)}", p_text(row["slope_pvalue"], inputs.language)
-            text = f"{value}, {p}" if compact else told["chart.slope"].format(value=value, unit=inputs.unit(SLOPE), p=p)
-            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-            ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
+            label=told["line.annual"], zorder=3)  # fmt: skip
+    if line is not None:
+        ends = [line.first, line.last]
+        ax.plot(
+            ends,
+            [line.at(year) for year in ends],
+            color=SOURCE,
+            linewidth=1.1,
+            linestyle=(0, (5, 2)),
+            label=told["line.trend"],
+            zorder=2,
+        )
+        value, p = signed(line.slope), p_text(line.p, inputs.language)
+        text = f"{value}, {p}" if compact else told["line.slope"].format(value=value, unit=inputs.unit(SLOPE), p=p)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        ax.text(0.02, 0.97, text, transform=ax.transAxes, ha="left", va="top", fontsize=7, color=INK, bbox=paper)
     return ax
-
-
-def sink_and_source(
-    inputs: ReportInputs, region: str = ALL
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Look up the years and the shares of sink and source area, of the area with data."""
-    rows = inputs.rows("series", region=region)
-    if not len(rows):
-        return np.array([]), np.array([]), np.array([])
-    rows = rows.sort_values("year")
-    area = np.asarray(rows["area_km2"], "f8")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sink, source = (np.asarray(rows[f"{kind}_area_km2"], "f8") / area for kind in ("sink", "source"))
-    return np.asarray(rows["year"], "f8"), np.where(area > 0, sink, np.nan), np.where(area > 0, source, np.nan)
 
 
 def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only: str | None = None) -> Axes:
@@ -164,6 +146,7 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
     ax.grid(axis="y")
     if not np.isfinite(sink).any():
         return _say_no_data(ax, inputs)
+    rest = 100 * neither_share(sink, source)
     sink, source = 100 * np.nan_to_num(sink), 100 * np.nan_to_num(source)
     bars: dict[str, Any] = {"width": 0.78, "linewidth": 0}
     if only is not None:
@@ -173,35 +156,44 @@ def chart_sink_share(ax: Axes, inputs: ReportInputs, region: str = ALL, *, only:
         ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
         ax.set_ylabel(told[f"chart.{only}_percent"])
         return ax
-    ax.bar(years, sink, color=SINK, label=told["chart.sink"].format(nep=inputs.nep), **bars)
-    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["chart.source"].format(nep=inputs.nep), **bars)
-    rest = np.where(sink + source > 0, 100 - sink - source, 0)
-    if (rest > 0.05).any():
-        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["chart.zero"], **bars)
+    ax.bar(years, sink, color=SINK, label=told["area.sink"].format(nep=inputs.nep), **bars)
+    ax.bar(years, source, bottom=sink, color=SOURCE, label=told["area.source"].format(nep=inputs.nep), **bars)
+    if rest.any():
+        ax.bar(years, rest, bottom=sink + source, color=NEITHER, label=told["area.zero"], **bars)
     ax.set_ylim(0, 100)
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.set_ylabel(told["share_with_data_percent"])
     return ax
 
 
-def share_columns(inputs: ReportInputs, driver: str) -> tuple[list[str], NDArray[np.float64]]:
-    """Look up the shares of a driver's classes, of the area with data, for the whole region and then each region.
+def share_regions(inputs: ReportInputs, most: int | None = None) -> list[str]:
+    """Give what the charts of shares have a bar of: the whole, then each region of the table.
 
-    Returns
-    -------
-    list of str
-        The regions of the table.
-    numpy.ndarray
-        Regions by classes.
+    Parameters
+    ----------
+    inputs : ReportInputs
+    most : int, optional
+        Of more regions than these, the largest.
     """
     rows = inputs.rows("partial_classes")
     present = set(rows["region"].astype(str)) if len(rows) else set()
-    names = [name for name in (ALL, *inputs.region_names) if name in present]
-    return names, np.array([shares(inputs, "partial_classes", name, driver)[0] for name in names], "f8")
+    names = inputs.region_names if most is None else inputs.largest_regions(most)
+    return [name for name in (ALL, *names) if name in present]
+
+
+def share_table(inputs: ReportInputs, driver: str, regions: Sequence[str]) -> NDArray[np.float64]:
+    """Look up the shares of a driver's classes, of the area with data, regions by classes."""
+    return np.array([shares(inputs, "partial_classes", name, driver)[0] for name in regions], "f8")
 
 
 def chart_partial_shares(
-    ax: Axes, inputs: ReportInputs, driver: str, *, names: bool = True, room: float = 44.0, most: int | None = None
+    ax: Axes,
+    inputs: ReportInputs,
+    driver: str,
+    *,
+    names: bool = True,
+    room: float = 44.0,
+    regions: Sequence[str] | None = None,
 ) -> Axes:
     """Draw one stacked bar a region: the shares of its area with data in each class of partial correlation.
 
@@ -214,8 +206,8 @@ def chart_partial_shares(
         Whether to write the regions beside the bars.
     room : float
         Millimetres for a name beside a bar.
-    most : int, optional
-        Draw so many regions only, the first after the whole.
+    regions : sequence of str, optional
+        Those to draw, all of the table when left out.
 
     Returns
     -------
@@ -223,10 +215,9 @@ def chart_partial_shares(
         The one given.
     """
     classes = scheme(inputs, "partial_classes", driver)
-    regions, table = share_columns(inputs, driver)
-    regions, table = regions[:most], table[:most]
+    regions = share_regions(inputs) if regions is None else regions
     wide = ax.get_position().width * float(ax.get_figure(root=True).get_figwidth()) * 25.4  # type: ignore[union-attr]
-    ax.set_title(inputs.words[f"driver.{driver}"])
+    ax.set_title(inputs.words[f"class.{driver}"])
     ax.set_xlim(0, 100)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.set_xlabel(inputs.words["share_with_data_percent"])
@@ -237,7 +228,7 @@ def chart_partial_shares(
         return _say_no_data(ax, inputs)
     # the whole region stands first and a little apart
     places = np.array([k + (0.25 if k else 0.0) for k in range(len(regions))])
-    table = np.nan_to_num(table)
+    table = np.nan_to_num(share_table(inputs, driver, regions))
     left = np.zeros(len(regions))
     for colour, part in zip(classes.colors, table.T, strict=True):
         ax.barh(places, 100 * part, left=100 * left, height=0.76, color=colour, edgecolor="white", linewidth=0.3)

@@ -119,7 +119,7 @@ def paint_elevation(ax: Axes, inputs: ReportInputs) -> MapKey:
         low, high = low - 0.5, high + 0.5
     picture, bare = show(ax, inputs, data, elevation_colours(), Normalize(low, high))
     furnish(ax, inputs, key, labels=False)
-    key.regions = name_regions(ax, inputs, most_lines=3)
+    name_regions(ax, inputs, key, most_lines=3)
     if seen.size:
         key.mappable, key.extend = picture, _extend(seen, low, high)
     if bare:

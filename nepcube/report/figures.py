@@ -23,6 +23,7 @@ FIGURES = (
     "map_nep_mean",
     "map_nep_mean_uncertainty",
     "map_nep_sink_probability",
+    "map_nep_slope",
     "map_slope_class",
     "map_cv_class",
     "map_trend_class",
@@ -42,7 +43,7 @@ FIGURES = (
 def _maps(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
     maps = inputs.maps
     yield "map_regions", map_figure(inputs, "regions", dpi=dpi)
-    for name in ("nep_mean", "nep_mean_uncertainty", "nep_sink_probability", *TABLES):
+    for name in ("nep_mean", "nep_mean_uncertainty", "nep_sink_probability", "nep_slope", *TABLES):
         yield f"map_{name}", map_figure(inputs, name, dpi=dpi) if name in maps else None
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", map_figure(inputs, f"partial_{driver}", dpi=dpi)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nepcube.report.annual import signed
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.reading import nep_word, p_word, value_of, year_text, years_word
 from nepcube.report.saying import Told, say
@@ -35,8 +36,7 @@ def key_figures(inputs: ReportInputs) -> list[KeyFigure]:
         mean, slope = value_of(row, "mean_gc_m2"), value_of(row, "slope_gc_m2_yr")
         out.append(KeyFigure(say("key.mean", nep=nep), number(mean, 2), flux, say("key.mean_more", years=years)))
         told = say("key.trend_more", p=p_word(value_of(row, "slope_pvalue")))
-        sign = "+" if slope > 0 else ""
-        out.append(KeyFigure(say("key.trend"), sign + number(slope, digits=3), say("unit.slope"), told))
+        out.append(KeyFigure(say("key.trend"), signed(slope), say("unit.slope"), told))
         depth = number(value_of(row, "cumulative_gc_m2"), 1)
         out.append(KeyFigure(say("key.cumulative"), depth, say("unit.sum"), say("key.cumulative_more", years=years)))
         total = value_of(row, "cumulative_tgc")

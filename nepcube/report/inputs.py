@@ -118,6 +118,8 @@ class ReportInputs:
     strata: Mapping[str, str] = field(default_factory=dict)
     standard_strata: frozenset[str] = frozenset()
     language: Language = "en"
+    #: what was worked out of the outlines for drawing, once for all maps and for copies in other languages
+    worked_out: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def words(self) -> Mapping[str, str]:
@@ -145,6 +147,16 @@ class ReportInputs:
         return tuple(name for name in spec.CLIMATE if f"nep_partial_{name}" in self.maps)
 
     @property
+    def time_is_held(self) -> bool:
+        """Whether the years are one of the controls of the partial correlations, which their maps say."""
+        return any("detrended" in self.maps[f"nep_partial_{driver}"].attrs for driver in self.drivers)
+
+    @property
+    def correlation_is_plain(self) -> bool:
+        """Whether the one driver has no controls, so that its partial correlation is the correlation."""
+        return len(self.drivers) == 1 and not self.time_is_held
+
+    @property
     def region_names(self) -> tuple[str, ...]:
         """The regions in the order of the tables, without their union."""
         for key in ("summary", "series", "slope_classes", "partial_classes"):
@@ -153,6 +165,22 @@ class ReportInputs:
                 names = table["region"].astype(str)
                 return tuple(name for name in dict.fromkeys(names) if name != ALL)
         return ()
+
+    def largest_regions(self, most: int) -> list[str]:
+        """Give at most so many regions, the largest by their whole area, in the order of the tables.
+
+        Parameters
+        ----------
+        most : int
+        """
+        names = list(self.region_names)
+        rows = self.rows("series")
+        if len(names) <= most or not len(rows):
+            return names[:most]
+        column = "region_area_km2" if "region_area_km2" in rows else "area_km2"
+        area = rows.groupby("region")[column].max().fillna(0.0).to_dict()
+        kept = set(sorted(names, key=lambda n: -float(area.get(n, 0.0)))[:most])
+        return [name for name in names if name in kept]
 
     def table(self, key: str) -> pd.DataFrame | None:
         """Give a table, or None where the run has not made it."""

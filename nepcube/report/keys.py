@@ -68,7 +68,8 @@ class KeyRoom:
         self._short = bool(key.bar_shares) and self._bar_width / len(key.bar_shares) < 11.0
         room = span - self._bar_width - 6 if self._is_beside else span
         self._handles = _entries([str(h.get_label()) for h in key.handles], room, _SWATCH + 1.2)
-        self._regions = _entries([name for _, name in key.regions], span, 4.5)
+        self._fill = _SWATCH + 1.2 if key.fills else 0.0
+        self._regions = _entries([name for _, name in key.regions], span, self._fill + 4.5)
         # what the numbers are stands beside them, or above where there is no room
         self._told_above = self._short or span - self._bar_width < 32.0
         self._above = (_ROW + 2.6 if self._told_above else 2.6) if key.bar_shares else 0.0
@@ -96,12 +97,14 @@ class KeyRoom:
                 y += 4.2
             self._draw_handles(figure, x0, y)
         for (mark, _), lines, (x, down) in zip(key.regions, self._regions.lines, self._regions.places, strict=True):
-            _write(figure, x0 + x, y0 + self._regions_at + down, mark, fontweight="bold")
-            _write(figure, x0 + x + 4.5, y0 + self._regions_at + down, "\n".join(lines))
+            left, top = x0 + x, y0 + self._regions_at + down
+            if mark in key.fills:
+                _swatch(figure, left, top, facecolor=key.fills[mark], edgecolor=QUIET)
+            _write(figure, left + self._fill, top, mark, fontweight="bold")
+            _write(figure, left + self._fill + 4.5, top, "\n".join(lines))
 
     def _draw_handles(self, figure: Figure, x0: float, y0: float) -> None:
         from matplotlib.lines import Line2D
-        from matplotlib.patches import Rectangle
 
         w, h = figure.get_size_inches() * 25.4
         for handle, lines, (x, down) in zip(self._key.handles, self._handles.lines, self._handles.places, strict=True):
@@ -115,9 +118,8 @@ class KeyRoom:
                     )
                 )
             else:
-                swatch = (left / w, 1 - (top + 2.45) / h), _SWATCH / w, 2.1 / h
-                look = {"facecolor": handle.get_facecolor(), "edgecolor": handle.get_edgecolor(), "linewidth": 0.4}
-                figure.add_artist(Rectangle(*swatch, hatch=handle.get_hatch(), **look))
+                look = {"facecolor": handle.get_facecolor(), "edgecolor": handle.get_edgecolor()}
+                _swatch(figure, left, top, hatch=handle.get_hatch(), **look)
             _write(figure, left + _SWATCH + 1.2, top, "\n".join(lines))
 
     def _draw_bar(self, figure: Figure, x0: float, y: float) -> None:
@@ -143,6 +145,13 @@ class KeyRoom:
             _write(figure, x0, y - self._above, label, color=QUIET)
         elif n:
             axes.text(1.015, 1.2, told["share_with_data"], transform=axes.transAxes, ha="left", color=QUIET, **look)
+
+
+def _swatch(figure: Figure, left: float, top: float, **look: Any) -> None:
+    from matplotlib.patches import Rectangle
+
+    w, h = figure.get_size_inches() * 25.4
+    figure.add_artist(Rectangle((left / w, 1 - (top + 2.45) / h), _SWATCH / w, 2.1 / h, linewidth=0.4, **look))
 
 
 def _write(figure: Figure, left: float, top: float, text: str, **look: Any) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from nepcube.report import cartography as carto
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.outlines import fitting_label, haloed, inner_point, outlines
+from nepcube.report.lettering import text_size_mm
+from nepcube.report.outlines import fitting_label, haloed, inner_places, outlines
 from nepcube.report.scalebar import scale_and_north, view_of
 from nepcube.report.style import DPI, INK, NO_DATA, PAPER, QUIET, STRIPE, drawable, identifier, inks_on
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALPHA_HIGH",
     "MOST_KEYED",
+    "MOST_LISTED",
     "MapKey",
     "add_dots",
     "domain",
@@ -38,6 +40,8 @@ __all__ = [
 ALPHA_HIGH = 0.01
 #: with more regions than this the data maps carry no key of their own
 MOST_KEYED = 12
+#: with more regions than this no map has a key of them, and only those are marked that have room for their mark
+MOST_LISTED = 60
 #: distance of the dots of significance on the paper, mm
 _DOT_MM = 1.7
 
@@ -55,21 +59,26 @@ class MapKey:
     heading: str = ""
     handles: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    #: marks and names of regions, and the fills of those that have one
     regions: list[tuple[str, str]] = field(default_factory=list)
+    fills: dict[str, str] = field(default_factory=dict)
     #: the p-value up to which cells are dotted, and the false discovery rate that it stands for
     level: str = ""
     alpha: str = ""
 
 
 def domain(inputs: ReportInputs) -> NDArray[np.bool_]:
-    """Give the cells that the tables are about: those of the regions, or the whole grid."""
+    """Give the cells that the tables are about: those of the regions, or the whole grid.
+
+    Where cells are shared out (`region_share`), one that lies in the regions in part is one of them.
+    """
     maps = inputs.maps
-    shape = tuple(maps.sizes[d] for d in carto.spatial_dims(maps))
-    if "region" in maps:
-        inside: NDArray[np.bool_] = region_codes(inputs) > 0
-        if inside.any():
-            return inside
-    return np.ones(shape, bool)
+    inside = np.zeros(tuple(maps.sizes[d] for d in carto.spatial_dims(maps)), bool)
+    if "region_share" in maps:
+        inside = values_of(inputs, "region_share") > 0
+    elif "region" in maps:
+        inside = region_codes(inputs) > 0
+    return inside if inside.any() else ~inside
 
 
 def region_codes(inputs: ReportInputs) -> NDArray[np.float64]:
@@ -90,9 +99,25 @@ def values_of(inputs: ReportInputs, name: str) -> NDArray[np.float64]:
 
 
 def show(
-    ax: Axes, inputs: ReportInputs, data: NDArray[np.float64], cmap: Colormap, norm: Normalize
+    ax: Axes,
+    inputs: ReportInputs,
+    data: NDArray[np.float64],
+    cmap: Colormap,
+    norm: Normalize,
+    inside: NDArray[np.bool_] | None = None,
 ) -> tuple[Any, bool]:
     """Draw the picture of the data, and stripes wherever the study area has none.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    inputs : ReportInputs
+    data : numpy.ndarray
+        Rows by columns, NaN where there is none.
+    cmap : matplotlib.colors.Colormap
+    norm : matplotlib.colors.Normalize
+    inside : numpy.ndarray, optional
+        The cells of the study area, those that the tables are about when left out.
 
     Returns
     -------
@@ -104,7 +129,7 @@ def show(
     dy, dx = carto.spatial_dims(inputs.maps)
     y, x = inputs.maps[dy].values, inputs.maps[dx].values
     frame = carto.frame_of(inputs.maps)
-    inside = domain(inputs)
+    inside = domain(inputs) if inside is None else inside
     bare = inside & np.isnan(data)
     flip = (
         (slice(None, None, -1) if len(y) > 1 and y[1] > y[0] else slice(None)),
@@ -155,11 +180,13 @@ def furnish(ax: Axes, inputs: ReportInputs, key: MapKey, *, labels: bool = True)
     """Draw graticule, outlines, names and scale, the same on every map."""
     view, corner = view_of(carto.frame_of(inputs.maps), seen_from_north(inputs), carto.size_mm(ax)[0])
     carto.graticule(ax, view)
-    outlines(ax, inputs.regions)
+    crowded = inputs.regions is not None and len(inputs.regions) > MOST_LISTED
+    # lines of so many would hide the cells
+    outlines(ax, inputs.regions, **({"linewidth": 0.35, "halo": 0.35} if crowded else {}))
     scale_and_north(ax, view, corner)
     ax.tick_params(length=2, pad=2)
     if labels:
-        key.regions = name_regions(ax, inputs, most_lines=2)
+        name_regions(ax, inputs, key, most_lines=2)
 
 
 def seen_from_north(inputs: ReportInputs) -> NDArray[np.bool_]:
@@ -170,31 +197,50 @@ def seen_from_north(inputs: ReportInputs) -> NDArray[np.bool_]:
     return filled if len(rows) < 2 or rows[0] > rows[-1] else filled[::-1]
 
 
-def name_regions(ax: Axes, inputs: ReportInputs, *, most_lines: int) -> list[tuple[str, str]]:
-    """Write the names inside the regions where every one fits, else marks; give the key to the marks."""
+def name_regions(ax: Axes, inputs: ReportInputs, key: MapKey, *, most_lines: int) -> None:
+    """Write the names inside the regions where every one fits, else marks, and put what these mean into the key.
+
+    Of very many regions those alone are marked whose mark has room inside them.
+    """
     regions = inputs.regions
     if regions is None or not len(regions):
-        return []
+        return
     order = {name: k for k, name in enumerate(inputs.region_names)}
+    places = inner_places(inputs, float(ax.get_aspect()), carto.frame_of(inputs.maps).across)
     shapes = [
-        (str(n), g) for n, g in zip(regions["name"], regions.geometry, strict=True) if g is not None and not g.is_empty
+        (str(n), g, place)
+        for n, g, place in zip(regions["name"], regions.geometry, places, strict=True)
+        if place is not None
     ]
-    for name, _ in shapes:
+    for name, _, _ in shapes:
         order.setdefault(name, len(order))
     marks = {name: identifier(k, len(order)) for name, k in order.items()}
-    drawn = {name: drawable(name, marks[name], inputs.language) for name, _ in shapes}
-    places = []
     if len(shapes) <= MOST_KEYED:
-        places = [fitting_label(ax, shape, drawn[name], most_lines=most_lines) for name, shape in shapes]
-    if places and all(place is not None for place in places):
-        for place in places:
-            assert place is not None
-            haloed(ax, *place, linespacing=1.25)
-        return []
-    for name, shape in shapes:
-        x, y = inner_point(ax, shape)
-        haloed(ax, x, y, marks[name], fontweight="bold", fontsize=8 if len(shapes) <= 26 else 7)
-    return [(marks[name], drawn[name]) for name in sorted((n for n, _ in shapes), key=order.__getitem__)]
+        drawn = {name: drawable(name, marks[name], inputs.language) for name, _, _ in shapes}
+        fitted = [fitting_label(ax, shape, drawn[name], most_lines=most_lines) for name, shape, _ in shapes]
+        if all(place is not None for place in fitted):
+            for label in fitted:
+                assert label is not None
+                haloed(ax, *label, linespacing=1.25)
+            return
+    unmarked = 0
+    left, right = ax.get_xlim()
+    mm, aspect = carto.size_mm(ax)[0] / abs(right - left), float(ax.get_aspect())
+    points = 8 if len(shapes) <= 26 else 7
+    for name, _, place in shapes:
+        # a digit is some six tenths as high as its line
+        wide, high = text_size_mm(marks[name], points)
+        if len(shapes) > MOST_LISTED and not place.holds(wide / mm, 0.6 * high / mm / aspect):
+            unmarked += 1
+        else:
+            haloed(ax, place.x, place.y, marks[name], fontweight="bold", fontsize=points)
+    if len(shapes) <= MOST_LISTED:
+        named = sorted((n for n, _, _ in shapes), key=order.__getitem__)
+        key.regions = [(marks[name], drawable(name, marks[name], inputs.language)) for name in named]
+        return
+    key.notes.append(inputs.words["note.in_table"])
+    if unmarked:
+        key.notes.append(inputs.words["note.unmarked"])
 
 
 def add_dots(ax: Axes, inputs: ReportInputs, key: MapKey, name: str, data: NDArray[np.float64], picture: Any) -> None:

@@ -84,7 +84,10 @@ def with_key(ax: Axes, key: MapKey) -> Axes:
         )  # fmt: skip
         bar.set_label(key.bar_label)
         in_our_letters(bar.ax)
-    names = [Patch(facecolor="none", edgecolor="none", label=f"{mark}  {name}") for mark, name in key.regions]
+    names = [
+        Patch(facecolor=key.fills.get(mark, "none"), edgecolor="none", label=f"{mark}  {name}")
+        for mark, name in key.regions
+    ]
     handles = [*key.handles, *names]
     if handles:
         wide, high = size_mm(ax)
@@ -94,6 +97,12 @@ def with_key(ax: Axes, key: MapKey) -> Axes:
             alignment="left", frameon=False, ncols=max(1, min(4, int(wide // longest))),
         )  # fmt: skip
     return in_our_letters(ax)
+
+
+def drawn_on(ax: Axes, inputs: ReportInputs, name: str) -> Axes:
+    """Paint a map with its key on an Axes of somebody else's figure; give that Axes."""
+    with journal_style():
+        return with_key(ax, paint(ax, inputs, name))
 
 
 def in_our_letters(ax: Axes) -> Axes:
@@ -120,8 +129,7 @@ def map_regions(ax: Axes, inputs: ReportInputs) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    with journal_style():
-        return with_key(ax, paint(ax, inputs, "regions"))
+    return drawn_on(ax, inputs, "regions")
 
 
 def map_nep_mean(ax: Axes, inputs: ReportInputs) -> Axes:
@@ -137,8 +145,7 @@ def map_nep_mean(ax: Axes, inputs: ReportInputs) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    with journal_style():
-        return with_key(ax, paint(ax, inputs, "nep_mean"))
+    return drawn_on(ax, inputs, "nep_mean")
 
 
 def map_classes(ax: Axes, inputs: ReportInputs, name: str = "slope_class") -> Axes:
@@ -155,8 +162,7 @@ def map_classes(ax: Axes, inputs: ReportInputs, name: str = "slope_class") -> Ax
     matplotlib.axes.Axes
         The one given.
     """
-    with journal_style():
-        return with_key(ax, paint(ax, inputs, name))
+    return drawn_on(ax, inputs, name)
 
 
 def map_partial(ax: Axes, inputs: ReportInputs, driver: str) -> Axes:
@@ -174,5 +180,4 @@ def map_partial(ax: Axes, inputs: ReportInputs, driver: str) -> Axes:
     matplotlib.axes.Axes
         The one given.
     """
-    with journal_style():
-        return with_key(ax, paint(ax, inputs, f"partial_{driver}"))
+    return drawn_on(ax, inputs, f"partial_{driver}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nepcube.report.cartography import size_mm
+from nepcube.report.inputs import ReportInputs
 from nepcube.report.lettering import text_size_mm, wrap
 from nepcube.report.style import INK
 
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
     import geopandas as gpd
     from matplotlib.axes import Axes
 
-__all__ = ["fitting_label", "haloed", "inner_point", "outlines"]
+__all__ = ["fitting_label", "haloed", "inner_places", "outlines"]
 
 
-def outlines(ax: Axes, regions: gpd.GeoDataFrame | None, *, linewidth: float = 0.7) -> None:
+def outlines(ax: Axes, regions: gpd.GeoDataFrame | None, *, linewidth: float = 0.7, halo: float = 0.9) -> None:
     """Draw the outlines of regions, dark on a light halo so that they show on any colour."""
     if regions is None or not len(regions):
         return
@@ -33,7 +35,7 @@ def outlines(ax: Axes, regions: gpd.GeoDataFrame | None, *, linewidth: float = 0
         for part in getattr(shape, "geoms", [shape])
         if not part.is_empty
     ]
-    for colour, width, order in (("white", linewidth + 0.9, 4), (INK, linewidth, 4.1)):
+    for colour, width, order in (("white", linewidth + halo, 4), (INK, linewidth, 4.1)):
         ax.add_collection(
             LineCollection(lines, colors=colour, linewidths=width, zorder=order, joinstyle="round"), autolim=False
         )
@@ -96,13 +98,67 @@ def fitting_label(
     return None if best is None else (best[1] / scale, best[2] / scale / aspect, best[3])
 
 
-def inner_point(ax: Axes, shape: Any) -> tuple[float, float]:
-    """Give the point of a region's largest part that is farthest from its edge, as seen on the paper."""
+@dataclass(frozen=True)
+class InnerPlace:
+    """Where inside a region its mark stands: the middle of the largest circle in its largest part."""
+
+    x: float
+    y: float
+    #: the part as a print shows it, None where it is too small for any mark
+    part: Any = None
+
+    def holds(self, width: float, height: float) -> bool:
+        """Tell whether a box around the place lies within the region, in the units of the map."""
+        import shapely
+
+        w, h = width / 2, height / 2
+        box = shapely.box(self.x - w, self.y - h, self.x + w, self.y + h)
+        return self.part is not None and bool(shapely.contains(self.part, box))
+
+
+def inner_places(inputs: ReportInputs, aspect: float, across: float) -> list[InnerPlace | None]:
+    """Give the place for the mark of each region, worked out once for all maps of the inputs.
+
+    The circle is one as seen on the paper.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    aspect : float
+        Length of a unit of y over one of x on the paper.
+    across : float
+        Width of the whole map in units of x: what is small beside it needs no circle.
+
+    Returns
+    -------
+    list of InnerPlace or None
+        In the order of the outlines; None for an empty one.
+    """
+    known = inputs.worked_out.get("inner_places")
+    # other outlines may have been put into a copy
+    if known is not None and known[0] is inputs.regions and known[1] == (aspect, across):
+        found: list[InnerPlace | None] = known[2]
+        return found
+    assert inputs.regions is not None
+    places = [_inner_place(shape, aspect, across) for shape in inputs.regions.geometry]
+    inputs.worked_out["inner_places"] = (inputs.regions, (aspect, across), places)
+    return places
+
+
+def _inner_place(shape: Any, aspect: float, across: float) -> InnerPlace | None:
     import shapely
 
-    aspect = float(ax.get_aspect())
+    if shape is None or shape.is_empty:
+        return None
     part = max(getattr(shape, "geoms", [shape]), key=lambda g: g.area)
+    x0, y0, x1, y1 = part.bounds
+    # a letter is a hundredth of the widest sheet
+    if min(x1 - x0, (y1 - y0) * aspect) < across / 150:
+        point = part.representative_point()
+        return InnerPlace(float(point.x), float(point.y))
+    # a coastline of a million vertices has the same circle as what a dot of the print leaves of it
+    part = part.simplify(across / 8000)
     flat = shapely.transform(part, lambda p: p * [1, aspect]).buffer(0)
     circle = shapely.maximum_inscribed_circle(flat, tolerance=max(flat.length, 1e-9) / 400)
     x, y = shapely.get_coordinates(circle)[0]
-    return float(x), float(y) / aspect
+    return InnerPlace(float(x), float(y) / aspect, part)

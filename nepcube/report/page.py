@@ -18,7 +18,7 @@ from nepcube.report.headline import key_figures
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.reading import Table, nep_word, reading_tables, years_word
 from nepcube.report.regional import regional_tables
-from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, say, text_in
+from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, known, say, text_in
 from nepcube.report.strata import stratum_tables
 from nepcube.report.words import Language
 
@@ -44,7 +44,7 @@ _PLAN: dict[str, tuple[str, ...]] = {
         *("f:map_cv_class", "t:cv_classes", "f:map_trend_class", "t:trend_classes"),
     ),
     "drivers": (
-        *("f:map_partials", "f:map_partial_temperature", "f:map_partial_precipitation", "f:map_partial_radiation"),
+        *("f:map_partial_temperature", "f:map_partial_precipitation", "f:map_partial_radiation"),
         *("f:partial_shares", "t:partial_classes_temperature", "t:partial_classes_precipitation"),
         *("t:partial_classes_radiation", "f:map_nep_dominant_driver", "t:dominant_drivers"),
         *("f:map_npp_dominant_driver", "t:dominant_drivers_npp", "f:map_npp_attribution", "t:attribution_classes"),
@@ -90,10 +90,20 @@ def _face(path: Path, language: Language, caption: Told) -> Face:
     return Face(HTML_LANGUAGE[language], text_in(caption, language), data, picture.width, picture.height)
 
 
-def _caption_key(inputs: ReportInputs, figure: str) -> str:
-    # some sentences are of regions, or of several drivers
-    endings = ["_whole"] * (not inputs.region_names) + ["_alone"] * (len(inputs.drivers) == 1)
-    return next((k for e in endings if has_words(k := f"caption.{figure}{e}")), f"caption.{figure}")
+def _caption(inputs: ReportInputs, figure: str) -> Told:
+    # some sentences are of regions, of several drivers, or of what is held beside them
+    driver = figure.removeprefix("map_partial_")
+    endings = [""]
+    if driver in inputs.drivers:
+        figure = "map_partial_time" if inputs.time_is_held else "map_partial"
+        endings = ["_alone"] * (len(inputs.drivers) == 1) + endings
+    else:
+        endings = ["_alone"] * inputs.correlation_is_plain + endings
+        endings = [f"_whole{e}" for e in endings] * (not inputs.region_names) + endings
+    key = next((k for e in endings if has_words(k := f"caption.{figure}{e}")), None)
+    if key is None:
+        return figure.replace("_", " ")
+    return say(key, nep=nep_word(inputs), unit=say("unit.flux"), driver=known("quantity", driver))
 
 
 def _pictures(
@@ -102,20 +112,17 @@ def _pictures(
     languages: Sequence[Language],
     others: Mapping[Language, Sequence[Path]],
 ) -> dict[str, Picture]:
-    nep = nep_word(inputs)
     elsewhere = {code: {path.stem: path for path in map(Path, others.get(code, ()))} for code in languages[1:]}
     out = {}
     for path in map(Path, paths):
         if path.stem not in _DRAWN:
-            key = _caption_key(inputs, path.stem)
-            caption: Told = say(key, nep=nep) if has_words(key) else path.stem.replace("_", " ")
+            caption = _caption(inputs, path.stem)
             drawn = {languages[0]: path} | {c: found[path.stem] for c, found in elsewhere.items() if path.stem in found}
             # a map that is not there in every language is shown in all of them as it is in the first
             drawn = drawn if len(drawn) == len(languages) else {languages[0]: path}
             faces = tuple(_face(file, code, caption) for code, file in drawn.items())
             out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", faces)
-    captions = {key: say(_caption_key(inputs, key), nep=nep, unit=say("unit.flux")) for key in _DRAWN}
-    return out | {k: Picture(k, caption, f"figures/{k}.png") for k, caption in captions.items()}
+    return out | {key: Picture(key, _caption(inputs, key), f"figures/{key}.png") for key in _DRAWN}
 
 
 def size(count: float) -> str:

@@ -46,16 +46,17 @@ def paint_regions(ax: Axes, inputs: ReportInputs) -> MapKey:
     codes = region_codes(inputs) if "region" in maps else np.zeros(domain(inputs).shape)
     n = max(int(codes.max()), 1)
     fills = [REGION_FILLS[k % len(REGION_FILLS)] for k in range(n)]
-    data = np.where(domain(inputs), np.maximum(codes, 1), np.nan)
+    # a cell belongs to the region that holds its centre, however cells are shared out in the tables
+    inside = codes > 0 if (codes > 0).any() else domain(inputs)
+    data = np.where(inside, np.maximum(codes, 1), np.nan)
     if "nep_mean" in maps:
         data[np.isnan(values_of(inputs, "nep_mean"))] = np.nan
     cmap, norm = ListedColormap(fills), BoundaryNorm(np.arange(0.5, n + 1.5), n)
-    _, bare = show(ax, inputs, data, cmap, norm)
+    _, bare = show(ax, inputs, data, cmap, norm, inside)
     furnish(ax, inputs, key, labels=False)
-    marked = name_regions(ax, inputs, most_lines=4)
-    if marked:
-        colour = _region_colours(inputs, fills)
-        key.handles = [patch(colour.get(mark, PAPER), f"{mark}  {drawn}") for mark, drawn in marked]
+    name_regions(ax, inputs, key, most_lines=4)
+    if key.regions:
+        key.fills = _region_colours(inputs, fills)
     elif not names:
         key.handles = [patch(fills[0], told["cells_with_data"])]
     if bare:
@@ -117,9 +118,10 @@ def paint_partial(ax: Axes, inputs: ReportInputs, driver: str) -> MapKey:
     told = inputs.words
     name = f"nep_partial_{driver}"
     classes = partial_classes(inputs.maps[name], inputs.language)
-    others = told["and"].join(told[f"driver.{other}"] for other in inputs.drivers if other != driver)
+    held = [told[f"class.{other}"] for other in inputs.drivers if other != driver]
+    others = told["and"].join([*held, told["time"]] if inputs.time_is_held else held)
     title = told["title.partial_given" if others else "title.partial"]
-    key = MapKey(title.format(nep=inputs.nep, driver=told[f"driver.{driver}"], others=others, years=inputs.years))
+    key = MapKey(title.format(nep=inputs.nep, driver=told[f"class.{driver}"], others=others, years=inputs.years))
     # the outer edges stand a little outside, since r = 1 belongs to the upper class
     edges = [-1.0001, *classes.breaks, 1.0001]
     norm = BoundaryNorm(edges, len(classes.values))
@@ -128,7 +130,7 @@ def paint_partial(ax: Axes, inputs: ReportInputs, driver: str) -> MapKey:
     furnish(ax, inputs, key)
     if np.isfinite(data).any():
         key.mappable = picture
-        key.bar_label = told["key.partial"]
+        key.bar_label = told["key.partial" if others else "key.correlation"]
         key.bar_ticks = list(classes.breaks)
         found, _ = shares(inputs, "partial_classes", driver=driver)
         key.bar_shares = list(found) if np.isfinite(found).all() else []

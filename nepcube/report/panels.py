@@ -77,7 +77,7 @@ def partial_panels(inputs: ReportInputs, width: float, dpi: float) -> tuple[Figu
         row, column = divmod(k, columns)
         x, y = left + column * (wide + gap), 2.0 + row * step
         write(figure, x, y, _LETTERS[k], fontweight="bold", fontsize=8)
-        write(figure, x + 3.5, y + 0.2, told[f"driver.{driver}"], fontsize=7.5)
+        write(figure, x + 3.5, y + 0.2, told[f"class.{driver}"], fontsize=7.5)
     keyed.draw(figure, x0, y0)
     mark_generated(figure, inputs)
     return figure, sentences(inputs, [*notes, told_regions(inputs, marked)])

@@ -75,7 +75,8 @@ def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing
             of_chart("series_by_region", lambda width, dpi: region_sheet(inputs, width, dpi, titled=False)),
         )
         yield "sink_share", of_chart("sink_share", lambda width, dpi: sink_sheet(inputs, width, dpi))
-    yield "partial_shares", of_chart("partial_shares", lambda width, dpi: partial_sheet(inputs, width, dpi))
+    ending = "_alone" if inputs.correlation_is_plain else ""
+    yield "partial_shares", of_chart(f"partial_shares{ending}", lambda width, dpi: partial_sheet(inputs, width, dpi))
 
 
 def draw_paper(

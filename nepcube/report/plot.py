@@ -9,7 +9,7 @@ from nepcube.errors import SpecError
 from nepcube.report import cartography as carto
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.inputs import ALL, ReportInputs, generated_word
-from nepcube.report.maps import in_our_letters, paint, with_key
+from nepcube.report.maps import drawn_on, in_our_letters
 from nepcube.report.sheet import map_sheet
 from nepcube.report.style import DOUBLE, MM, journal_style
 from nepcube.report.words import require_language
@@ -73,10 +73,10 @@ def plot_map(
         There is no such map, or no such language.
     """
     inputs = _inputs(data, name, language)
+    if ax is not None:
+        return drawn_on(ax, inputs, name)
     with journal_style():
-        if ax is None:
-            return map_sheet(inputs, name, width_mm=DOUBLE, dpi=_SCREEN, make=_new_figure)[0].axes[0]
-        return with_key(ax, paint(ax, inputs, name))
+        return map_sheet(inputs, name, width_mm=DOUBLE, dpi=_SCREEN, make=_new_figure)[0].axes[0]
 
 
 def plot_chart(
@@ -139,6 +139,7 @@ def _inputs(data: ReportInputs | xr.Dataset, name: str, language: str | None) ->
     attrs = data.attrs
     first, last = (int(str(attrs.get(f"time_coverage_{end}", "0"))[:4]) for end in ("start", "end"))
     needed = {"region", "elevation", "nep_mean"} if name == "regions" else {name, f"nep_{name}", "region"}
+    needed.add("region_share")
     needed |= {f"{n}_pvalue" for n in needed} | ({"nep_slope_pvalue"} if name == "slope_class" else set())
     # other drivers are named in the title
     titled = {f"nep_partial_{driver}" for driver in spec.CLIMATE} if "partial_" in name else set()

@@ -7,27 +7,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nepcube.report.charts import sink_and_source
-from nepcube.report.classes import scheme, shares
+from nepcube.report.annual import MOST_PANELS, neither_share, signed, sink_and_source, small_share, trend_line
+from nepcube.report.charts import share_regions, share_table
+from nepcube.report.classes import scheme
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.reading import (
     interval_word,
-    largest_regions,
     marked_region,
     nep_word,
     p_word,
     region_word,
-    value_of,
 )
 from nepcube.report.saying import Told, known, say
 from nepcube.report.style import ink_on, number, percent
 
 __all__ = ["Bars", "Mark", "Plot", "Stack", "partial_stacks", "region_plots", "series_plot", "sink_plots", "ticks"]
-
-#: panels of regions on the page
-MOST_PANELS = 40
-# a share below it is written as less than a tenth of a per cent, and cannot be seen
-_LEAST = 5e-4
 
 
 @dataclass(frozen=True)
@@ -131,20 +125,23 @@ def series_plot(inputs: ReportInputs, region: str = ALL, *, small: bool = False)
     seen = np.flatnonzero(np.isfinite(values))
     if not len(seen):
         return Plot(name, title, say("describe.no_series"), x_ticks, [], [], [], badge=say("no_data"))
-    line, badge = _trend(inputs, region, seen)
-    every = [*values[seen], *(v for _, v in line)]
+    line = trend_line(inputs, region, first + seen.astype("f8"))
+    badge: Told = ""
+    if line is not None:
+        badge = say("line.slope", value=signed(line.slope), unit=say("unit.slope"), p=p_word(line.p))
+    ends = [] if line is None else [(year, line.at(year)) for year in (line.first, line.last)]
+    every = [*values[seen], *(v for _, v in ends)]
     low, high = min(every), max(every)
     room = (high - low) or max(abs(high), 1.0)
     low, high = low - 0.08 * room, high + 0.08 * room
     x = [left + width / 2 for left, width in strips]
     y = [100 * (high - v) / (high - low) for v in values]
-    fitted = dict(line)
     unit = say("unit.flux")
     marks = []
     for k, year in enumerate(range(first, last + 1)):
         told: list[tuple[Told, str]] = [(say("chart.mean"), number(values[k], 2))]
-        if k in fitted:
-            told.append((say("chart.fitted"), number(fitted[k], 2)))
+        if line is not None and line.first <= year <= line.last:
+            told.append((say("chart.fitted"), number(line.at(year), 2)))
         marks.append(Mark(say("brackets", text=str(year), more=unit) if not small else str(year), told))
     y_values = ticks(low, high, 4 if small else 5)
     least, most = seen[np.argmin(values[seen])], seen[np.argmax(values[seen])]
@@ -159,7 +156,7 @@ def series_plot(inputs: ReportInputs, region: str = ALL, *, small: bool = False)
         high_year=str(first + most),
         trend=badge,
     )
-    ends = [(x[k], 100 * (high - v) / (high - low)) for k, v in line]
+    drawn = [(x[year - first], 100 * (high - v) / (high - low)) for year, v in ends]
     return Plot(
         name,
         title,
@@ -175,30 +172,14 @@ def series_plot(inputs: ReportInputs, region: str = ALL, *, small: bool = False)
             if math.isfinite(values[a]) and math.isfinite(values[a + 1])
         ],
         dots=[(x[k], y[k]) if math.isfinite(values[k]) else None for k in range(len(values))],
-        trend=(*ends[0], *ends[-1]) if len(ends) > 1 else None,
+        trend=(*drawn[0], *drawn[1]) if line is not None and line.first < line.last else None,
         badge=badge,
     )
 
 
-def _trend(inputs: ReportInputs, region: str, seen: np.ndarray) -> tuple[list[tuple[int, float]], Told]:
-    summary = inputs.rows("summary", region=region)
-    if not len(summary):
-        return [], ""
-    row = summary.iloc[0]
-    slope, mean = value_of(row, "slope_gc_m2_yr"), value_of(row, "mean_gc_m2")
-    if not (math.isfinite(slope) and math.isfinite(mean)):
-        return [], ""
-    # least squares passes through the mean of both, so the table's slope and mean are the line
-    centre = float(seen.mean())
-    line = [(k, mean + slope * (k - centre)) for k in range(int(seen[0]), int(seen[-1]) + 1)]
-    written = ("+" if slope > 0 else "") + number(slope, digits=3)
-    p = p_word(value_of(row, "slope_pvalue"))
-    return line, say("chart.slope", slope=written, unit=say("unit.slope"), p=p)
-
-
 def region_plots(inputs: ReportInputs) -> list[Plot]:
     """Lay out a panel for each region, of the largest where there are very many."""
-    return [series_plot(inputs, name, small=True) for name in largest_regions(inputs, MOST_PANELS)]
+    return [series_plot(inputs, name, small=True) for name in inputs.largest_regions(MOST_PANELS)]
 
 
 def sink_plots(inputs: ReportInputs) -> list[Plot]:
@@ -214,21 +195,21 @@ def sink_plots(inputs: ReportInputs) -> list[Plot]:
     for k in range(count):
         if first + k in at:
             shares[:, k] = sink[at[first + k]], source[at[first + k]]
-    rest = np.where(np.isfinite(shares[0]), 1 - shares.sum(axis=0), np.nan)
+    rest = neither_share(*shares)
     marks, bars = [], []
     for k, (left, width) in enumerate(strips):
         values: list[tuple[Told, str]] = [
             (say("chart.sink"), percent(shares[0, k])),
             (say("chart.source"), percent(shares[1, k])),
         ]
-        if rest[k] > _LEAST:
+        if rest[k] > 0:
             values.append((say("chart.zero"), percent(rest[k])))
         marks.append(Mark(str(first + k), values))
         top = 100.0
         for kind, share in (
             ("sink", shares[0, k]),
             ("source", shares[1, k]),
-            ("zero", rest[k] if rest[k] > _LEAST else 0.0),
+            ("zero", rest[k]),
         ):
             if share > 0:
                 top -= 100 * share
@@ -242,35 +223,31 @@ def sink_plots(inputs: ReportInputs) -> list[Plot]:
     )
     y_ticks = [(100.0 - v, str(v)) for v in (0, 25, 50, 75, 100)]
     out = [Plot("sink_share", "", describe, x_ticks, y_ticks, marks, strips, bars=bars)]
-    most = np.nanmax(shares, axis=1)
-    for k, kind in ((1, "source"), (0, "sink")):
-        # a share that never reaches a tenth is a line at the edge of the stack
-        if 0 < most[k] < 0.1:
-            top = float(most[k]) * 1.15
-            few = ticks(0.0, 100 * top, 3)
-            alone = [
-                (left + 0.1 * width, 100 * (1 - s / top), 0.8 * width, 100 * s / top, kind)
-                for (left, width), s in zip(strips, shares[k], strict=True)
-                if s > 0
-            ]
-            y_few = [(100 - v / top, t) for v, t in zip(few, _tick_texts(few), strict=True)]
-            own = say("caption.small_share", kind=say(f"chart.{kind}_word"))
-            out.append(Plot(f"sink_share_{kind}", own, describe, x_ticks, y_few, marks, strips, bars=alone))
-            break
+    small_kind = small_share(*shares)
+    if small_kind is not None:
+        small = shares[0 if small_kind == "sink" else 1]
+        top = float(np.nanmax(small)) * 1.15
+        few = ticks(0.0, 100 * top, 3)
+        alone = [
+            (left + 0.1 * width, 100 * (1 - s / top), 0.8 * width, 100 * s / top, small_kind)
+            for (left, width), s in zip(strips, small, strict=True)
+            if s > 0
+        ]
+        y_few = [(100 - v / top, t) for v, t in zip(few, _tick_texts(few), strict=True)]
+        own = say("caption.small_share", kind=say(f"chart.{small_kind}_word"))
+        out.append(Plot(f"sink_share_{small_kind}", own, describe, x_ticks, y_few, marks, strips, bars=alone))
     return out
 
 
 def partial_stacks(inputs: ReportInputs) -> list[Stack]:
     """Lay out, for each driver, the shares of its classes of partial correlation in each region."""
     out = []
-    rows = inputs.rows("partial_classes")
-    present = set(rows["region"].astype(str)) if len(rows) else set()
-    regions = [name for name in (ALL, *largest_regions(inputs, MOST_PANELS)) if name in present]
+    regions = share_regions(inputs, MOST_PANELS)
     for driver in inputs.drivers:
         classes = scheme(inputs, "partial_classes", driver)
-        found = [shares(inputs, "partial_classes", region, driver)[0] for region in regions]
         if classes is None or not regions:
             continue
+        found = share_table(inputs, driver, regions)
         legend: list[tuple[str, Told]] = [
             (colour, interval_word(classes, k, closed=True)) for k, colour in enumerate(classes.colors)
         ]
@@ -293,17 +270,17 @@ def partial_stacks(inputs: ReportInputs) -> list[Stack]:
 
 def legend_of_series() -> list[tuple[str, Told]]:
     """Name the lines of the series."""
-    return [("line", say("chart.annual")), ("trend", say("chart.trend"))]
+    return [("line", say("line.annual")), ("trend", say("line.trend"))]
 
 
 def legend_of_shares(inputs: ReportInputs, plot: Plot) -> list[tuple[str, Told]]:
     """Name the parts of the bars of sink and source."""
     kinds = ("sink", "source", *(("zero",) if any(bar[4] == "zero" for bar in plot.bars) else ()))
-    return [(kind, say(f"chart.{kind}_legend", nep=nep_word(inputs))) for kind in kinds]
+    return [(kind, say(f"area.{kind}", nep=nep_word(inputs))) for kind in kinds]
 
 
 def axis_word(inputs: ReportInputs, plot: Plot) -> Told:
     """Name what the vertical axis of a chart measures."""
     if plot.bars:
-        return say("chart.axis_share")
+        return say("share_with_data_percent")
     return say("chart.axis_flux", nep=nep_word(inputs, first=True), unit=say("unit.flux"))

@@ -17,7 +17,7 @@ from nepcube.report.style import NO_DATA, identifier, limit, number, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Table", "largest_regions", "reading_tables", "value_of", "year_text", "years_between"]
+__all__ = ["Cell", "Table", "reading_tables", "value_of", "year_text", "years_between"]
 
 #: regions in a table of the page; the file has all
 _MOST_ROWS = 100
@@ -80,7 +80,7 @@ def p_word(p: float) -> Told:
     """Say a p-value."""
     p = float(p)
     if not np.isfinite(p):
-        return say("p.undefined")
+        return say("p_undefined")
     return say("p.below") if p < 0.001 else say("p.value", p=f"{p:.3f}")
 
 
@@ -118,12 +118,12 @@ def interval_word(classes: Classes, k: int, *, closed: bool = False) -> Told:
     edges = (-1.0, *classes.breaks, 1.0)
     if not closed:
         if not classes.breaks:
-            return say("interval.all")
+            return say("all_values")
         if k == 0:
             return say("interval.below", value=limit(classes.breaks[0]))
         if k == len(classes.values) - 1:
             return say("interval.above", value=limit(classes.breaks[-1]))
-    return say("interval.between", low=limit(edges[k]), high=limit(edges[k + 1]))
+    return say("between", low=limit(edges[k]), high=limit(edges[k + 1]))
 
 
 def value_of(row: pd.Series[Any], column: str) -> float:
@@ -136,21 +136,10 @@ def year_text(value: Any) -> str:
     return str(int(value)) if np.isfinite(float(value)) else "–"
 
 
-def largest_regions(inputs: ReportInputs, most: int) -> list[str]:
-    """Give at most so many regions, the largest, in the order of the tables."""
-    names = list(inputs.region_names)
-    if len(names) <= most:
-        return names
-    rows = inputs.rows("series")
-    area = rows.groupby("region")["region_area_km2" if "region_area_km2" in rows else "area_km2"].max().to_dict()
-    kept = set(sorted(names, key=lambda n: -float(area.get(n, 0.0)))[:most])
-    return [name for name in names if name in kept]
-
-
 def order_of(inputs: ReportInputs, present: Sequence[str]) -> list[str]:
     """Give the regions that are present as a table of the page has them: the whole first, then the largest."""
     there = set(present)
-    return [name for name in (ALL, *largest_regions(inputs, _MOST_ROWS)) if name in there]
+    return [name for name in (ALL, *inputs.largest_regions(_MOST_ROWS)) if name in there]
 
 
 def left_out(inputs: ReportInputs) -> list[Told]:
@@ -197,7 +186,8 @@ def _summary(inputs: ReportInputs) -> Table | None:
         say("column.area_with_data"),
         say("column.area"),
     )
-    caption = say("table.summary", nep=nep_word(inputs, first=True), years=years_word(inputs))
+    name = "table.summary" if inputs.region_names else "table.summary_whole"
+    caption = say(name, nep=nep_word(inputs, first=True), years=years_word(inputs))
     return Table("summary", caption, "summary.csv", columns, out, left_out(inputs), pinned=1)
 
 
@@ -279,7 +269,8 @@ def _test_word(inputs: ReportInputs, row: pd.Series[Any]) -> Told:
         variant = (found[3] or "original").replace("_", "-")
         return say("test.mk_variant", of=of, variant=known("variant", variant))
     if found[2] == "partial" and found[3] is not None:
-        return say("test.partial", of=of, driver=known("class", found[3]))
+        name = "test.partial_alone" if inputs.correlation_is_plain else "test.partial"
+        return say(name, of=of, driver=known("class", found[3]))
     return str(row["test"])
 
 
@@ -340,6 +331,7 @@ def reading_tables(inputs: ReportInputs) -> list[Table]:
     """Make the tables of the page that the inputs allow."""
     nep = nep_word(inputs)
     dominant = "table.dominant_drivers"
+    partial = "partial_classes_alone" if inputs.correlation_is_plain else "partial_classes"
     found = [
         _bases(inputs),
         _series(inputs),
@@ -348,9 +340,7 @@ def reading_tables(inputs: ReportInputs) -> list[Table]:
         _class_table(inputs, "cv_classes", say("table.cv_classes")),
         _class_table(inputs, "trend_classes", say("table.trend_classes")),
         *(
-            _class_table(
-                inputs, "partial_classes", say("table.partial_classes", driver=say(f"quantity.{driver}")), driver
-            )
+            _class_table(inputs, "partial_classes", say(f"table.{partial}", driver=say(f"quantity.{driver}")), driver)
             for driver in inputs.drivers
         ),
         _class_table(inputs, "dominant_drivers", say(dominant, nep=nep)),

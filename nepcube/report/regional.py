@@ -34,9 +34,7 @@ def _uncertainty(inputs: ReportInputs) -> Table | None:
         low, high = (number(value_of(row, f"{end}_gc_m2"), 2) for end in ("lower", "upper"))
         cells = [Cell(marked_region(inputs, region), head=True)]
         cells += [Cell(number(value_of(row, c), 2)) for c in ("mean_gc_m2", "standard_error_gc_m2")]
-        cells.append(
-            Cell(say("interval.between", low=low, high=high) if np.isfinite(value_of(row, "lower_gc_m2")) else "–")
-        )
+        cells.append(Cell(say("between", low=low, high=high) if np.isfinite(value_of(row, "lower_gc_m2")) else "–"))
         cells.append(Cell(_chance(value_of(row, "sink_probability"))))
         cells += [Cell(number(value_of(row, f"{part}_error_gc_m2"), 2)) for part in ("npp", "respiration")]
         cells += [Cell(number(value_of(row, c), digits=4)) for c in ("total_tgc", "total_standard_error_tgc")]
@@ -93,7 +91,8 @@ def _sizes(inputs: ReportInputs) -> Table | None:
     )
     used: Told = say("table.sizes_exact" if rows["overlap"].iloc[0] == "exact" else "table.sizes_centre")
     folded = say("table.show_sizes")
-    return Table("regions", say("table.sizes"), "regions.csv", heads, out, [used, *left_out(inputs)], folded, pinned=1)
+    caption = say("table.sizes", nep=nep_word(inputs))
+    return Table("regions", caption, "regions.csv", heads, out, [used, *left_out(inputs)], folded, pinned=1)
 
 
 def regional_tables(inputs: ReportInputs) -> list[Table]:

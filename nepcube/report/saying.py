@@ -33,7 +33,7 @@ def say(key: str, **values: Told) -> Say:
     Parameters
     ----------
     key : str
-        Of `nepcube/report/words/page.*.toml`.
+        Of `nepcube/report/words/page.*.toml` or `terms.*.toml`.
     **values
         By the names of its placeholders.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nepcube.report import cartography as carto
 from nepcube.report.inputs import ReportInputs
 from nepcube.report.keys import KeyRoom
-from nepcube.report.layers import seen_from_north
+from nepcube.report.layers import MapKey, seen_from_north
 from nepcube.report.lettering import wrap_to
 from nepcube.report.locator import place_locator
 from nepcube.report.maps import paint
@@ -35,6 +35,8 @@ __all__ = [
 
 #: the height of a printed page, mm
 TALLEST = 235.0
+#: of which the names of regions may take so much
+_MOST_NAMES = 120.0
 _LINE = 3.6  # mm, one line of 7 point text with its leading
 _WARNING = "#a3312a"
 
@@ -157,6 +159,10 @@ def _sheet(
     figure = make(total, start + 60, dpi)
     ax = place(figure, left, top, wide, high)
     key = paint(ax, inputs, name)
+    names = MapKey("", regions=key.regions, fills=key.fills)
+    if KeyRoom(names, total - 8, inputs.words).height > _MOST_NAMES:
+        key.regions = []
+        key.notes.append(inputs.words["note.in_table"])
     told = [key.title, *key.notes]
     if key.regions and not titled and name != "regions":
         # in a paper the caption has the names

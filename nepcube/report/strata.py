@@ -12,7 +12,6 @@ from nepcube.report.reading import (
     Cell,
     Table,
     head_cells,
-    largest_regions,
     marked_region,
     nep_word,
     p_number,
@@ -62,7 +61,7 @@ def stratum_class_word(label: str, *, ours: bool) -> Told:
             return say("interval.below", value=_minus(found["below"]))
         if found["above"] is not None:
             return say("interval.above", value=_minus(found["above"]))
-        return say("interval.between", low=_minus(found["low"]), high=_minus(found["high"]))
+        return say("between", low=_minus(found["low"]), high=_minus(found["high"]))
     before, sign, after = label.partition(" to ")
     if sign and _has_class(before) and _has_class(after):
         return say("table.class_change", first=known("land", _key(before)), second=known("land", _key(after)))
@@ -177,7 +176,7 @@ def _by_region(
     most = int(there.groupby("region").size().max()) if len(there) else 1
     shown = max(1, _MOST_ROWS // most)
     out = []
-    for region in largest_regions(inputs, shown):
+    for region in inputs.largest_regions(shown):
         part = there[there["region"] == region]
         whole = float(part["region_area_km2"].sum())
         for _, row in part.iterrows():

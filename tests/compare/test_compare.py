@@ -428,7 +428,7 @@ def test_the_maps_for_a_paper_in_two_widths_and_both_languages(cli, runs, tmp_pa
         ),
         "paper-zh": (
             "年均NEP之差（gC m⁻² a⁻¹）",
-            "年均NEP之差（B减A）。",
+            "NEP年均值之差（B减A）。",
             "respiration.basis：A为monthly，B为annual。",
         ),
     }

@@ -182,9 +182,11 @@ def test_forty_regions_get_numbers_and_a_key():
     with style.journal_style():
         key = painting.paint_regions(axes_of(inputs), inputs)
         nep = report.maps.paint(axes_of(inputs), inputs, "nep_mean")
-    labels = [handle.get_label() for handle in key.handles]
-    assert labels[0].startswith("1  County of the Upper")
-    assert r"\$River\$" in labels[0]  # money, not mathematics
+    mark, label = key.regions[0]
+    assert mark == "1"
+    assert label.startswith("County of the Upper")
+    assert r"\$River\$" in label  # money, not mathematics
+    assert {mark for mark, _ in key.regions} <= set(key.fills)
     assert not nep.regions
     assert any("as in the map of the regions" in note for note in nep.notes)
 
@@ -328,7 +330,7 @@ def test_bars_of_shares_are_full_and_of_the_area_with_data(inputs):
 
 def test_the_trend_line_is_the_tables_slope_through_the_tables_mean(inputs):
     ax = report.chart_series(axes_of(inputs), inputs)
-    line = next(one for one in ax.lines if one.get_label() == "OLS trend")
+    line = next(one for one in ax.lines if one.get_label() == "least-squares trend")
     (x0, x1), (y0, y1) = line.get_data()
     row = inputs.rows("summary", region="all").iloc[0]
     assert (y1 - y0) / (x1 - x0) == pytest.approx(row["slope_gc_m2_yr"])

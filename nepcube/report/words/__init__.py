@@ -1,6 +1,6 @@
 """The words of figures and page, in each language: one TOML file a subject and language, with the same keys.
 
-Names that come from files and recipes are never translated.
+What both say is in `terms.*.toml`, once. Names that come from files and recipes are never translated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def words(subject: str, language: Language) -> Mapping[str, str]:
     Parameters
     ----------
     subject : str
-        The first part of the file's name, such as ``figures``.
+        The first part of the file's name, ``figures`` or ``page``; each has the terms too.
     language : {"en", "zh"}
 
     Returns
@@ -48,8 +48,11 @@ def words(subject: str, language: Language) -> Mapping[str, str]:
     mapping of str to str
         By key; those of a table of the file are joined by dots (``caption.series``). Placeholders are `str.format`'s.
     """
-    text = (files(__name__) / f"{subject}.{language}.toml").read_text(encoding="utf-8")
-    return MappingProxyType(dict(_flat(tomllib.loads(text))))
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(("terms", subject)):
+        text = (files(__name__) / f"{name}.{language}.toml").read_text(encoding="utf-8")
+        found |= dict(_flat(tomllib.loads(text)))
+    return MappingProxyType(found)
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
