@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nepcube.report import plots
 from nepcube.report.headline import key_figures
@@ -21,6 +21,9 @@ from nepcube.report.regional import regional_tables
 from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, known, say, text_in
 from nepcube.report.strata import stratum_tables
 from nepcube.report.words import Language
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as ImageOf
 
 __all__ = ["languages_of", "write_page"]
 
@@ -76,18 +79,31 @@ class Picture:
 
 
 def _face(path: Path, language: Language, caption: Told) -> Face:
-    # a palette of its own 256 colours: a third of the bytes, and no difference to the eye
+    # a palette of its own 256 colours: a quarter of the bytes, and no difference to the eye
     from PIL import Image
 
     with Image.open(path) as file:
         picture = file.convert("RGB")
     if picture.width > _WIDEST:
         picture = picture.resize((_WIDEST, round(picture.height * _WIDEST / picture.width)), Image.Resampling.LANCZOS)
-    small = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     small.save(buffer, "PNG", optimize=True)
     data = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     return Face(HTML_LANGUAGE[language], text_in(caption, language), data, picture.width, picture.height)
+
+
+def _palette(picture: ImageOf) -> ImageOf:
+    # by the root of how often a colour occurs: by the number of its pixels, the rare end of a colour bar would have
+    # three steps
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(picture).reshape(-1, 3)
+    coarse = (pixels >> 3).astype(np.uint32) @ np.array([1 << 10, 1 << 5, 1], np.uint32)
+    _, first, count = np.unique(coarse, return_index=True, return_counts=True)
+    colours = np.repeat(pixels[first], np.ceil(np.sqrt(count)).astype(int), axis=0)
+    return Image.fromarray(colours[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
 
 
 def _caption(inputs: ReportInputs, figure: str) -> Told:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import html
 import html.parser
+import io
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sample_page import HOSTILE, bases, small_figures
 from sample_report import make_inputs
 
@@ -24,6 +26,7 @@ from nepcube.pipeline.outputs import Output
 from nepcube.report import chart_sink_share, classes, languages_of, plots, reading, say, style, write_page
 from nepcube.report.chart_sheets import partial_sheet
 from nepcube.report.headline import key_figures
+from nepcube.report.page import _face
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
 
@@ -406,3 +409,20 @@ def test_a_chart_of_the_largest_regions_says_so(tmp_path):
     for figure in ("series_by_region", "partial_shares"):
         caption = text.split(f'<span id="f-{figure}">')[1].split("</figcaption>")[0]
         assert f"The 40 largest of {count} regions." in caption
+
+
+def test_a_rare_colour_bar_keeps_its_steps_on_the_page(tmp_path):
+    rng = np.random.default_rng(3)
+    picture = np.full((600, 900, 3), 255, np.uint8)
+    # a map of many greens, and a bar whose other half occurs nowhere else
+    shade = rng.normal(0, 0.25, (480, 860, 1)).clip(-1, 1)
+    picture[20:500, 20:880] = (110, 170, 140) + shade * (100, 60, 90)
+    bar = np.linspace((80, 40, 15), (245, 240, 225), 400)
+    picture[540:560, 100:500] = bar.round()
+    Image.fromarray(picture).save(tmp_path / "map_x.png")
+    face = _face(tmp_path / "map_x.png", "en", "a caption")
+    with Image.open(io.BytesIO(base64.b64decode(face.data.partition(",")[2]))) as file:
+        shown = np.asarray(file.convert("RGB"), float)
+    assert (shown[0] == 255).all()
+    assert np.abs(shown[550, 100:500] - bar).max() <= 16
+    assert np.unique(shown[550, 100:500], axis=0).shape[0] > 20
