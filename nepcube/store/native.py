@@ -255,6 +255,8 @@ def grid_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     for axis in ("x", "y"):
         a, b = before[axis], now[axis]
         if a != b:
+            if a["name"] != b["name"]:
+                return f"an axis {b['name']}, before {a['name']}"
             told = [f"{c['cells']} cells from {c['first']:.10g} to {c['last']:.10g}" for c in (b, a)]
             return f"{b['name']}: {told[0]}, before {told[1]}" if told[0] != told[1] else f"{b['name']}: other values"
     if before.get("units") != now.get("units"):
