@@ -66,6 +66,9 @@ def test_a_chunk_that_is_missing_is_never_taken_for_fill(tmp_path, values, inner
             read()
         assert caught.value.what == f"{tmp_path}/cube.zarr/a/c/1/1: this chunk is missing."
         assert caught.value.way_out.startswith(f"Run `nepcube status {tmp_path} --verify`, then ")
+    (tmp_path / "cube.zarr/a/c/1/1").touch()
+    with pytest.raises(StoreError, match=r"a/c/1/1: this chunk is empty"):
+        read_block(path, ["a"], part)
     (tmp_path / "cube.zarr/time/c/0").unlink()
     with pytest.raises(StoreError, match=r"time/c/0: this chunk is missing"):
         open_store(path)
