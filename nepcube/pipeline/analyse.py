@@ -17,7 +17,8 @@ from nepcube.pipeline.cells import compute_statistics
 from nepcube.pipeline.climate import write_climate
 from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
 from nepcube.pipeline.fields import keep_fields, read_fields
-from nepcube.pipeline.ingest import cube_attrs, keep_native, native_series
+from nepcube.pipeline.ingest import cube_attrs
+from nepcube.pipeline.keeping import keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.pipeline.uncertainty import errors_of, named_maps
@@ -171,7 +172,7 @@ def _keep_intervals(run: Run, quantity: str, series: store.NativeSeries, frequen
         )
         return made[quantity], None
 
-    keep_native(run, series, one, f"native/{quantity}/{frequency}", STAGE)
+    keep_native(run, series, one, STAGE)
 
 
 def _yearly(name: str) -> store.Layout:

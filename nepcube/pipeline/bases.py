@@ -15,7 +15,7 @@ from nepcube.grid import Window, cell_area, dims
 from nepcube.pipeline import inputs
 from nepcube.pipeline.classing import domain_map, inside
 from nepcube.pipeline.context import Run
-from nepcube.pipeline.ingest import native_series
+from nepcube.pipeline.keeping import kept_of, native_series
 from nepcube.pipeline.sampling import ELEVATION, sampling_of
 from nepcube.years import span_of
 
@@ -140,7 +140,8 @@ def _respiration(
 def _series(run: Run, quantity: str, native: xr.Dataset, basis: str, year: int) -> xr.Dataset:
     source = run.recipe.sources.readers()[quantity]
     kept = native_series(run, quantity, _FREQUENCY[basis])
-    if kept.exists:
+    # a run that was stopped may have left a part of it
+    if year in kept_of(run, kept, [year]):
         return kept.open(between=span_of((year, year), source.year_start))
     options: Any = {"years": (year, year), "min_coverage": source.min_coverage, "year_start": source.year_start}
     if basis == "annual":

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import dask
-import numpy as np
-from dask.threaded import get as get_threaded
 
 from nepcube import harmonise, nep, spec, store
 from nepcube import recipe as recipes
 from nepcube.execute import give_back_memory
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, unit_of
+from nepcube.pipeline.context import COMMITS, Run, begin, commit, finish, is_done, unit_of
+from nepcube.pipeline.keeping import hold_grids, keep_native, native_series, note_grids
 from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
 
@@ -24,10 +21,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STAGE = "ingest"
-# cells of native climate that are computed at once, where a year is one field of few tasks
-_NATIVE_CELLS, _TASKS = 2**20, 500
-# cells of months or days of native climate that are held at once, where one of them is not more
-_PIECE_CELLS = 2**23
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,14 @@ def ingest(run: Run) -> None:
     relief = open_elevation(run.recipe, run.grid)
     record = begin(run, STAGE)
     run.ledger.set_part("ingest-begun", record)
+    fields = {q: sources[q][0][q] for q in run.recipe.sources.drivers}
+    if hold_grids(run, fields):
+        # what the cube holds was sampled from other cells
+        run.cube.uncommit()
+        run.ledger.drop(COMMITS, [run.cube.path.name])
+        run.ledger.forget(STAGE)
+        _remove_analysis(run)
+    note_grids(run, fields)
     coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     if relief is not None:
@@ -73,9 +74,7 @@ def ingest(run: Run) -> None:
     run.ledger.flush()
     if "analyse" not in run.ledger.parts() and not _analysis_fits(run):
         # rh and nep of a shorter period do not belong beside longer inputs
-        run.cube.remove(["rh", "nep"])
-        run.ledger.forget("analyse")
-        run.ledger.set_part("analyse-begun", None)
+        _remove_analysis(run)
     for quantity, (values, attrs) in coverage.items():
         sums = run.cube.put_series(f"{quantity}_coverage", values, attrs)
         run.ledger.add(STAGE, f"coverage/{quantity}", sums)
@@ -86,6 +85,12 @@ def ingest(run: Run) -> None:
             run.ledger.add(STAGE, f"clipped/{quantity}", sums)
     commit(run, run.cube, cube_attrs(run))
     finish(run, STAGE, record)
+
+
+def _remove_analysis(run: Run) -> None:
+    run.cube.remove(["rh", "nep"])
+    run.ledger.forget("analyse")
+    run.ledger.set_part("analyse-begun", None)
 
 
 def _analysis_fits(run: Run) -> bool:
@@ -191,86 +196,12 @@ def _annual(run: Run, quantity: str, native: xr.Dataset) -> tuple[Any, dict[str,
         chosen = annual.isel(time=slice(year - run.years[0], year - run.years[0] + 1))
         return chosen[quantity], chosen.get(f"{quantity}_clipped")
 
-    keep_native(run, series, one, f"native/{quantity}/year", STAGE)
+    keep_native(run, series, one, STAGE)
     if f"{quantity}_coverage" not in annual:
         attrs = {"long_name": f"share of the year's days that the files of {quantity} hold", "units": "1"}
         return [1.0] * len(run.years), attrs
     share = annual[f"{quantity}_coverage"]
     return share.values, dict(share.attrs)
-
-
-def native_series(run: Run, quantity: str, frequency: str) -> store.NativeSeries:
-    """Give the place of an aggregated native series."""
-    return store.NativeSeries(run.out / ".nepcube" / "native" / f"{quantity}-{frequency}.zarr")
-
-
-def keep_native(
-    run: Run,
-    series: store.NativeSeries,
-    make: Callable[[int], tuple[xr.DataArray, xr.DataArray | None]],
-    unit: str,
-    stage: str,
-) -> None:
-    """Compute a native series and keep it, where the ledger's `unit` does not say that a year is done.
-
-    `make` gives a year of the series, and how many of its values were set to zero, lazy.
-    """
-    if not series.exists:
-        # it may be deleted when a run is finished, and is made again when it is needed
-        run.ledger.forget(unit)
-    done = run.ledger.done(unit)
-    missing = [y for y in run.years if str(y) not in done]
-    finished = 0
-    with dask.config.set(scheduler=get_threaded, num_workers=run.engine.threads):
-        for batch in _batches((year, *make(year)) for year in missing):
-            parts = [part for _, part, _ in batch]
-            series.create(parts[0], np.concatenate([part["time"].values for part in parts]))
-            # with the counts, which come from the same files; days a month at a time, so that little is in memory
-            counted = [(year, clipped) for year, _, clipped in batch if clipped is not None]
-            together: list[Any] = [clipped.data for _, clipped in counted]
-            for pieces in _pieces(parts):
-                values = dask.compute(*(piece.data for piece in pieces), *together)
-                series.write(np.concatenate(values[: len(pieces)]), np.concatenate([p["time"].values for p in pieces]))
-                for (year, _), count in zip(counted, values[len(pieces) :], strict=True):
-                    series.count_clipped(year, int(np.sum(count)))
-                counted, together = [], []
-            for year, _, _ in batch:
-                run.ledger.add(unit, str(year), {})
-            finished += len(batch)
-            run.progress(f"{stage}: {parts[0].name}", finished, len(missing), str(batch[-1][0]))
-    run.ledger.flush()
-
-
-Year = tuple[int, "xr.DataArray", "xr.DataArray | None"]
-
-
-def _batches(years: Iterable[Year]) -> Iterable[list[Year]]:
-    # single fields of several years at once, since each computation has its price
-    batch: list[Year] = []
-    size = 0
-    for one in years:
-        alone = one[1].sizes["time"] > 1 or _n_tasks(one[1]) > _TASKS
-        if batch and (alone or size + one[1].size > _NATIVE_CELLS):
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += _NATIVE_CELLS if alone else one[1].size
-    if batch:
-        yield batch
-
-
-def _n_tasks(lazy: xr.DataArray) -> int:
-    return len(getattr(lazy.data, "dask", ()))
-
-
-def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataArray]]:
-    if len(parts) > 1:
-        yield parts
-        return
-    # of a large area few days at once, so that little is in memory there too
-    most = max(1, min(most, _PIECE_CELLS // max(1, parts[0][0].size)))
-    for start in range(0, parts[0].sizes["time"], most):
-        yield [parts[0].isel(time=slice(start, start + most))]
 
 
 def _already(run: Run, done: AbstractSet[str]) -> int:

@@ -285,7 +285,8 @@ def _stages(
     # a run whose lock was taken over ends before it writes down another thing
     job.ledger.guard = lock.require
     for path in provenance.changed_inputs(job):
-        say(f"warning: {path} is not the file that was ingested; years that are done keep what it held before")
+        told = "years that are done keep what it held before where the grid is the same"
+        say(f"warning: {path} is not the file that was ingested; {told}")
     for name in missing_strata(recipe) if "aggregate" in job.ledger.parts() else []:
         say(f"warning: strata.{name}: its files are not there; tables that are done keep what they held before")
     try:

@@ -10,6 +10,7 @@ import numpy as np
 from nepcube import harmonise, sources, store
 from nepcube.errors import GridError, SourceError
 from nepcube.grid import Window, dims
+from nepcube.pipeline.keeping import kept_of, note_kept, orography_series, start_over
 from nepcube.places import Place
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 #: the variable of the cube that holds the height of its cells, where temperature is corrected for it
 ELEVATION = "elevation"
-_OROGRAPHY = "native/orography"
+# the one unit of the relief in the ledger
+_WHOLE = "all"
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,6 @@ def sampling_of(run: Run, quantity: str) -> Sampling:
     return Sampling(quantity, source.resampling, source.min_fraction, source.engine, weights, relief)
 
 
-def orography_series(run: Run) -> store.NativeSeries:
-    """Give the place of the relief that temperature belongs to."""
-    return store.NativeSeries(run.out / ".nepcube" / "native" / "orography.zarr")
-
-
 def open_elevation(recipe: recipes.Recipe, grid: GeoBox) -> tuple[xr.DataArray, xr.DataArray] | None:
     """Open the relief of the temperature's source and the elevation model, in m, where the recipe names them.
 
@@ -147,18 +144,16 @@ def open_one(recipe: recipes.Recipe, raster: recipes.Raster, key: str, grid: Geo
 def keep_orography(run: Run) -> None:
     """Keep the relief of the temperature's source beside the native climate, where jobs read it."""
     series = orography_series(run)
-    if not series.exists:
-        # it may be deleted when a run is finished, and is made again when it is needed
-        run.ledger.forget(_OROGRAPHY)
     found = open_elevation(run.recipe, run.grid)
-    if found is None or run.ledger.done(_OROGRAPHY):
+    if found is None or kept_of(run, series, [_WHOLE]):
         return
+    # it may be deleted when a run is finished, and is made again when it is needed
+    start_over(run, series)
     field, _ = found
     stamp = np.array(["2000-01-01"], "datetime64[ns]")
     whole: Any = field.rename("orography").expand_dims(time=stamp)
     series.create(whole, stamp)
-    series.write(np.asarray(whole.data, np.float64), stamp)
-    run.ledger.add(_OROGRAPHY, "all", {})
+    note_kept(run, series, _WHOLE, series.write(np.asarray(whole.data, np.float64), stamp))
     run.ledger.flush()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nepcube import recipe as recipes
 from nepcube.errors import StoreError
 from nepcube.execute import RunLock
+from nepcube.pipeline import keeping
 from nepcube.pipeline.context import COMMITS
 from nepcube.places import Place, place_of
 from nepcube.store import Ledger, is_committed
@@ -77,7 +78,7 @@ def take_back_damage(out: Place, lock: RunLock) -> tuple[tuple[str, str, str], .
     """Find what is missing or changed, and take it back from the ledger, with what was computed from it."""
     ledger = Ledger.open(out)
     ledger.guard = lock.require
-    damaged = tuple(ledger.verify(out))
+    damaged = tuple(keeping.without_cleared(out, ledger, ledger.verify(out)))
     for stage, unit, key in damaged:
         if stage == COMMITS:
             _take_back_metadata(out, ledger, unit, key)
@@ -85,10 +86,11 @@ def take_back_damage(out: Place, lock: RunLock) -> tuple[tuple[str, str, str], .
     places = {unit.partition("/")[2] for stage, unit, _ in damaged if stage == "ingest" and unit[:1].isdigit()}
     if places:
         ledger.drop("analyse", places)
+    keeping.take_back_sampled(out, ledger, damaged)
     for stage in {d[0] for d in damaged}:
         ledger.drop(stage, {unit for s, unit, _ in damaged if s == stage})
         if stage != COMMITS:
-            _take_back(ledger, stage)
+            _take_back(ledger, keeping.maker_of(stage))
     return damaged
 
 

@@ -3,7 +3,7 @@
 from nepcube.store.ending import let_end
 from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
-from nepcube.store.native import NativeSeries
+from nepcube.store.native import NativeSeries, grid_change, native_grid
 from nepcube.store.reading import (
     lazy_maps,
     maps_of,
@@ -26,10 +26,12 @@ __all__ = [
     "Sides",
     "Store",
     "chunk_side",
+    "grid_change",
     "is_committed",
     "lazy_maps",
     "let_end",
     "maps_of",
+    "native_grid",
     "open_cube",
     "open_statistics",
     "open_store",

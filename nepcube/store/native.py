@@ -6,7 +6,8 @@ It lets every block sample what was aggregated once, and is no result: it may be
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+import zlib
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 from nepcube.errors import StoreError
 from nepcube.places import Place, place_of
 from nepcube.store.layout import CHUNK, compressors
+from nepcube.store.writing import recording
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,20 +36,61 @@ class NativeSeries:
         object.__setattr__(self, "path", place_of(self.path))
 
     @property
+    def stage(self) -> str:
+        """What the ledger calls it: its place below ``.nepcube``, without the ending."""
+        return f"native/{self.path.name.removesuffix('.zarr')}"
+
+    @property
     def exists(self) -> bool:
         """Whether the series was created and is still there."""
-        return (self.path / "series.json").exists() and (self.path / "values" / "zarr.json").exists()
+        return self._meta() is not None and (self.path / "values" / "zarr.json").exists()
+
+    @property
+    def grid(self) -> dict[str, Any] | None:
+        """Give what `native_grid` told of the grid that it is on; None where there is no series."""
+        meta = self._meta()
+        return None if meta is None else dict(meta["grid"])
+
+    def change(self, field: xr.DataArray) -> str | None:
+        """Tell how a field's grid or unit differs from those of the series; None where they do not, or it is not."""
+        grid = self.grid
+        return None if grid is None else grid_change(grid, _described(field))
+
+    def places(self) -> list[str]:
+        """Name the chunks of a step, ``row/column``; none where there is no series."""
+        grid = self.grid
+        if grid is None:
+            return []
+        rows, columns = (int(grid[axis]["cells"]) for axis in ("y", "x"))
+        return [f"{y}/{x}" for y in range(-(-rows // CHUNK)) for x in range(-(-columns // CHUNK))]
+
+    def clear(self) -> None:
+        """Delete it."""
+        # first what says that it is there, so that a stop in between leaves nothing that looks whole
+        (self.path / "series.json").delete()
+        self.path.delete_tree()
+        _opened.cache_clear()
 
     def create(self, like: xr.DataArray, times: Any) -> None:
-        """Make room for a series on the grid of `like`, or make an existing one longer; times are appended."""
+        """Make room for a series on the grid of `like`, or make an existing one longer; times are appended.
+
+        Raises
+        ------
+        StoreError
+            The one that exists is on another grid or has another unit.
+        """
         import zarr
 
         known = self._meta()
         stamps = [str(t) for t in np.asarray(times, "datetime64[D]")]
+        grid = _described(like)
         if known is not None:
+            change = grid_change(known["grid"], grid)
+            if change is not None:
+                raise StoreError(f"{self.path}: it has another grid ({change}).", "Delete it: it is made again.")
             stamps = known["time"] + [t for t in stamps if t not in set(known["time"])]
         shape = (len(stamps), *like.shape[-2:])
-        if (self.path / "values" / "zarr.json").exists():
+        if known is not None and (self.path / "values" / "zarr.json").exists():
             zarr.open_array(self.path.zarr(write=True), path="values", mode="r+").resize(shape)
         else:
             (self.path / "values").delete_tree()
@@ -66,6 +109,7 @@ class NativeSeries:
         meta = {
             "name": str(like.name),
             "dims": [ydim, xdim],
+            "grid": grid,
             "y": like[ydim].values.tolist(),
             "x": like[xdim].values.tolist(),
             "spatial_ref": {k: _json(v) for k, v in like["spatial_ref"].attrs.items()},
@@ -77,18 +121,20 @@ class NativeSeries:
 
     def _meta(self) -> dict[str, Any] | None:
         text = (self.path / "series.json").read_text()
-        if text is None:
+        try:
+            found: dict[str, Any] = json.loads(text or "{}")
+        except ValueError:
             return None
-        found: dict[str, Any] = json.loads(text)
-        return found
+        return found if {"grid", "time", "clipped"} <= found.keys() else None
 
-    def write(self, values: Any, times: Any) -> None:
-        """Write some steps; they must have been created."""
+    def write(self, values: Any, times: Any) -> list[dict[str, int]]:
+        """Write some steps, which must have been created; give the checksums of the chunks of each."""
         import zarr
 
         meta = self._meta() or {"time": []}
         index = [meta["time"].index(str(t)) for t in np.asarray(times, "datetime64[D]")]
-        array = zarr.open_array(self.path.zarr(write=True), path="values", mode="r+")
+        sums: dict[str, int] = {}
+        array = zarr.open_array(recording(self.path, sums), path="values", mode="r+")
         array = array.with_config({"write_empty_chunks": True})
         first = index[0] if index else 0
         if index == list(range(first, first + len(index))):
@@ -96,6 +142,10 @@ class NativeSeries:
         else:
             for k, step in enumerate(index):
                 array[step] = values[k]
+        # what was read before is not what is there now
+        _opened.cache_clear()
+        stem, places = f"{self.path.name}/values/c", self.places()
+        return [{key: sums[key] for key in (f"{stem}/{k}/{place}" for place in places)} for k in index]
 
     def count_clipped(self, year: int, count: int) -> None:
         """Note how many values of a year were set to zero."""
@@ -134,6 +184,8 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     from xarray.backends import BackendArray
     from xarray.core import indexing
 
+    from nepcube.store.complete import complete
+
     class Values(BackendArray):
         """The array as xarray's lazy indexing reads it."""
 
@@ -156,7 +208,7 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     meta = json.loads((path / "series.json").read_text() or "{}")
     times = np.array(meta["time"], "datetime64[ns]")
     ydim, xdim = meta["dims"]
-    data = indexing.LazilyIndexedArray(Values(zarr.open_array(path.zarr(), path="values", mode="r")))
+    data = indexing.LazilyIndexedArray(Values(zarr.open_array(complete(path), path="values", mode="r")))
     var = xr.DataArray(
         xr.Variable(("time", ydim, xdim), data, meta["attrs"]),
         {
@@ -169,6 +221,60 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     )
     order = np.argsort(times)
     return var if np.array_equal(order, np.arange(order.size)) else var.isel(time=order)
+
+
+def native_grid(field: xr.DataArray) -> dict[str, Any]:
+    """Tell the grid of a field, so that two can be held against each other: axes and CRS.
+
+    Parameters
+    ----------
+    field : xarray.DataArray
+        Its last two dims are those of the grid; with the coordinate `spatial_ref`.
+    """
+    ydim, xdim = (str(d) for d in field.dims[-2:])
+    return {
+        "y": _axis(ydim, field[ydim].values),
+        "x": _axis(xdim, field[xdim].values),
+        "crs": str(field["spatial_ref"].attrs.get("crs_wkt", "")),
+    }
+
+
+def _described(field: xr.DataArray) -> dict[str, Any]:
+    # values of two units belong into one series no more than those of two grids
+    return native_grid(field) | {"units": str(field.attrs.get("units", ""))}
+
+
+def _axis(name: str, values: Any) -> dict[str, Any]:
+    exact = np.ascontiguousarray(values, "<f8")
+    ends = {"first": float(exact[0]), "last": float(exact[-1])}
+    return {"name": name, "cells": int(exact.size)} | ends | {"crc": zlib.crc32(exact.tobytes())}
+
+
+def grid_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Tell how a grid (see `native_grid`) differs from what it was; None where it does not."""
+    for axis in ("x", "y"):
+        a, b = before[axis], now[axis]
+        if a != b:
+            if a["name"] != b["name"]:
+                return f"an axis {b['name']}, before {a['name']}"
+            told = [f"{c['cells']} cells from {c['first']:.10g} to {c['last']:.10g}" for c in (b, a)]
+            return f"{b['name']}: {told[0]}, before {told[1]}" if told[0] != told[1] else f"{b['name']}: other values"
+    if before.get("units") != now.get("units"):
+        return f"unit {now.get('units')!r}, before {before.get('units')!r}"
+    return None if _same_crs(before["crs"], now["crs"]) else "another CRS"
+
+
+def _same_crs(one: str, other: str) -> bool:
+    # another version of PROJ may write the same CRS in other words
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    if one == other:
+        return True
+    try:
+        return bool(CRS.from_user_input(one) == CRS.from_user_input(other))
+    except CRSError:
+        return False
 
 
 def _json(value: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nepcube.errors import StoreError
 from nepcube.grid import Window
-from nepcube.places import LocalPlace, Place, place_of
+from nepcube.places import Place, place_of
 from nepcube.store.ending import at_once
 from nepcube.store.layout import Layout
 from nepcube.store.writing import is_committed
@@ -53,8 +53,15 @@ def _below(path: Place, name: str) -> Place:
     return path if path.name.endswith(".zarr") else path / name
 
 
+def _complete(path: Place) -> Any:
+    # zarr takes a missing chunk for fill: a lost file would be cells without data
+    from nepcube.store.complete import complete
+
+    return complete(path)
+
+
 def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
-    """Open one store of ours lazily."""
+    """Open one store of ours lazily; a chunk that is missing is an error where it is read."""
     import xarray as xr
 
     path.require()
@@ -62,8 +69,7 @@ def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
         raise StoreError(f"{path}: there is no such store.", "Name the output folder of a run.")
     if not is_committed(path):
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
-    store = path.path if isinstance(path, LocalPlace) else path.zarr()
-    ds = xr.open_zarr(store, consolidated=True, chunks=None)
+    ds = xr.open_zarr(_complete(path), consolidated=True, chunks=None)
     spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
     chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
     return chunked
@@ -94,7 +100,7 @@ def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
     import xarray as xr
     import zarr
 
-    arrays = {name: zarr.open_array(path.zarr(), path=name, mode="r") for name in names}
+    arrays = {name: zarr.open_array(_complete(path), path=name, mode="r") for name in names}
     return {n: xr.DataArray(da.from_zarr(a), dims=("y", "x"), name=n) for n, a in arrays.items()}
 
 
@@ -104,7 +110,7 @@ def read_sample(path: str | os.PathLike[str] | Place, names: Sequence[str], stri
 
     out: dict[str, Any] = {}
     for name in names:
-        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
+        array = zarr.open_array(_complete(place_of(path)), path=name, mode="r")
         rows = range(stride // 2, array.shape[0], stride)
         out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
     return out
@@ -118,7 +124,7 @@ def read_block(
 
     calls = []
     for name in names:
-        array = zarr.open_array(place_of(path).zarr(), path=name, mode="r")
+        array = zarr.open_array(_complete(place_of(path)), path=name, mode="r")
         where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
         calls.append(array.async_array.getitem(where))
     return dict(zip(names, at_once(calls), strict=True))

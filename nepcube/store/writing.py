@@ -138,7 +138,7 @@ class Store:
                 self.describe(layout.name, said)
             return
         zarr.create_array(
-            _recording(self.path, {}),
+            recording(self.path, {}),
             name=layout.name,
             shape=shape,
             chunks=chunks,
@@ -173,7 +173,7 @@ class Store:
 
         values = np.asarray(values)
         sums: dict[str, int] = {}
-        with _recording(self.path, sums) as store:
+        with recording(self.path, sums) as store:
             if self.has(name):
                 # readers of the committed store never find it absent
                 array = zarr.open_array(store, path=name, mode="r+")
@@ -329,11 +329,12 @@ def _opened(path: Place, name: str, _changed: Hashable) -> tuple[Any, dict[str, 
     import zarr
 
     sums: dict[str, int] = {}
-    array = zarr.open_array(_recording(path, sums), path=name, mode="r+")
+    array = zarr.open_array(recording(path, sums), path=name, mode="r+")
     return array.with_config({"write_empty_chunks": True}), sums
 
 
-def _recording(path: Place, sums: dict[str, int]) -> Any:
+def recording(path: Place, sums: dict[str, int]) -> Any:
+    """Give a store of zarr to write to; the checksums of what is written appear in the dictionary."""
     from zarr.storage import WrapperStore
 
     class Recording(WrapperStore[Any]):

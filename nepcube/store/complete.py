@@ -1,0 +1,59 @@
+"""Reading our own stores, where every chunk was written: one that is missing is an error and never fill."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from zarr.storage import WrapperStore
+
+from nepcube.errors import StoreError
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
+
+    from nepcube.places import Place
+
+_OF_RUNS = ("cube.zarr", "statistics.zarr", "climate.zarr")
+# metadata may be absent: a group is looked for where an array is
+_CHUNK = re.compile(r"(?:^|/)c(?:/\d+)*$")
+
+
+class CompleteStore(WrapperStore[Any]):
+    """A store of zarr below `path`; what zarr's answer tells is looked at, so that it costs no request more."""
+
+    def __init__(self, store: Any, path: str = "", way_out: str = "") -> None:
+        super().__init__(store)
+        self.path, self.way_out = path, way_out
+
+    def _with_store(self, store: Any) -> CompleteStore:
+        return CompleteStore(store, self.path, self.way_out)
+
+    def __str__(self) -> str:
+        return self.path
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:
+        return self._there(key, await self._store.get(key, prototype, byte_range))
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Buffer | None]:
+        asked = list(key_ranges)
+        found = await self._store.get_partial_values(prototype, asked)
+        return [self._there(key, value) for (key, _), value in zip(asked, found, strict=True)]
+
+    def _there(self, key: str, value: Buffer | None) -> Buffer | None:
+        # of a shard without a byte zarr makes fill, too
+        if (value is None or len(value) == 0) and _CHUNK.search(key):
+            state = "missing" if value is None else "empty"
+            raise StoreError(f"{self.path}/{key}: this chunk is {state}.", self.way_out)
+        return value
+
+
+def complete(path: Place) -> CompleteStore:
+    """Give a store of ours for reading: one of a run, a native series of it, or another that a command made."""
+    above = path.parent
+    way_out = "Make it again with the command that made it."
+    if above.name == "native" or path.name in _OF_RUNS:
+        out = above.parent.parent if above.name == "native" else above
+        way_out = f"Run `nepcube status {out} --verify`, then `nepcube run` with the same output: it makes it again."
+    return CompleteStore(path.zarr(), str(path), way_out)
