@@ -26,7 +26,7 @@ from nepcube.pipeline.context import (
     take_away,
     unit_of,
     unseal,
-)  # fmt: skip
+)
 from nepcube.pipeline.fields import keep_fields, read_fields
 from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
