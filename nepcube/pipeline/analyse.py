@@ -28,7 +28,7 @@ from nepcube.pipeline.context import (
     unseal,
 )
 from nepcube.pipeline.fields import keep_fields, read_fields
-from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, keep_native, native_series
+from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, keep_native, native_series, outdate_analysis
 from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.pipeline.uncertainty import errors_of, named_maps
@@ -87,7 +87,7 @@ def analyse(run: Run) -> None:
         begin(run, STAGE)
         arrays = sorted(analysed_arrays(run))
         # a stop from here on is followed by another beginning, whatever the recipe is then
-        run.ledger.set_part("analyse-begun", None)
+        outdate_analysis(run)
         for stage in (STAGE, CLIMATE, "aggregate"):
             run.ledger.forget(stage)
         take_away(run, run.statistics)

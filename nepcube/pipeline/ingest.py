@@ -74,7 +74,7 @@ def ingest(run: Run) -> None:
     run.ledger.flush()
     if "analyse" not in run.ledger.parts() and not _analysis_fits(run):
         # rh and nep of a shorter period do not belong beside longer inputs
-        run.ledger.set_part("analyse-begun", None)
+        outdate_analysis(run)
         run.ledger.forget("analyse")
         take_away(run, run.cube, ["rh", "nep"])
     for quantity, (values, attrs) in coverage.items():
@@ -94,6 +94,13 @@ def ingest(run: Run) -> None:
 def _analysis_fits(run: Run) -> bool:
     begun = run.ledger.parts().get("analyse-begun")
     return begun is None or begun["period"] == list(run.recipe.period)
+
+
+def outdate_analysis(run: Run) -> None:
+    """Note that what was begun fits no recipe any more, and keep which arrays it wrote."""
+    begun = run.ledger.parts().get("analyse-begun")
+    if begun is not None:
+        run.ledger.set_part("analyse-begun", begun | {"period": []})
 
 
 def analysed_arrays(run: Run) -> set[str]:
