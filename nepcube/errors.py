@@ -47,5 +47,9 @@ class StoreError(NepcubeError):
     """An output cannot be written, opened or trusted."""
 
 
+class NotWritableError(StoreError):
+    """An output takes nothing: there is no permission, no room, or a disk that is only read."""
+
+
 class RegionError(NepcubeError):
     """A region file or a stratum raster cannot be used."""

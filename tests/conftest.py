@@ -169,6 +169,29 @@ def arrays(out):
     return found
 
 
+def assert_intact(out):
+    """What must hold of an output at any moment: nothing seems damaged, and what looks finished has every chunk."""
+    import itertools
+    import json
+
+    from nepcube import pipeline
+
+    roots = {name: Path(out) / name / "zarr.json" for name in ("cube.zarr", "statistics.zarr", "climate.zarr")}
+    if not (Path(out) / ".nepcube").is_dir():
+        assert not any(root.exists() for root in roots.values())
+        return
+    found = pipeline.status(out, verify=True)
+    assert (found.damaged, found.waiting) == ((), ())
+    for root in (root for root in roots.values() if root.exists()):
+        told = json.loads(root.read_text())["consolidated_metadata"]["metadata"]
+        assert told
+        for name, array in told.items():
+            sides = array["chunk_grid"]["configuration"]["chunk_shape"]
+            ranges = [range(-(-n // side)) for n, side in zip(array["shape"], sides, strict=True)]
+            keys = ["/".join(map(str, ("c", *place))) for place in itertools.product(*ranges)]
+            assert [key for key in keys if not (root.parent / name / key).is_file()] == [], f"{root.parent}/{name}"
+
+
 def assert_same_arrays(one, other):
     a, b = arrays(one), arrays(other)
     assert a.keys() == b.keys()
@@ -192,6 +215,7 @@ def tools():
         chunk_files=chunk_files,
         digest=digest,
         arrays=arrays,
+        intact=assert_intact,
         same_arrays=assert_same_arrays,
         same_tables=assert_same_tables,
         bin=BIN,

@@ -15,7 +15,7 @@ import typer
 from nepcube._version import __version__
 from nepcube.cli.progress import Teller
 from nepcube.cli.telling import comparison_lines, print_fault, tell_check
-from nepcube.errors import NepcubeError, RecipeError
+from nepcube.errors import NepcubeError, RecipeError, StoreError
 from nepcube.execute import Stopped, asked, stopping
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def status_command(
     verify: Annotated[bool, typer.Option("--verify", help="Hold every chunk against its checksum.")] = False,
 ) -> None:
     """Say what is done in an output, by stage and year."""
-    from nepcube.pipeline import status
+    from nepcube.pipeline import damage_of, status
 
     found = status(out, verify=verify)
     lines = [f"{stage:<10} {'done' if done else 'not done'}" for stage, done in found.stages]
@@ -229,15 +229,19 @@ def status_command(
     if found.blocks:
         lines.append(f"analysed   {found.blocks} chunk(s)")
     lines += [f"{name:<16} {'finished' if there else 'not finished'}" for name, there in found.committed]
-    if verify:
-        lines.append("verified   every chunk is as it was written" if not found.damaged else "")
-    print("\n".join(line for line in lines if line))  # noqa: T201
-    if found.damaged:
-        names = ", ".join(key for _, _, key in found.damaged[:5])
-        more = f" and {len(found.damaged) - 5} more" if len(found.damaged) > 5 else ""
-        raise NepcubeError(
-            f"{out}: {len(found.damaged)} chunk(s) are missing or changed: {names}{more}.",
-            "Run nepcube with the same recipe and output: it makes them again.",
+    if found.waiting:
+        lines.append(f"taken back {len(found.waiting)} chunk(s), which the next run makes again")
+    if verify and not found.bad:
+        lines.append("verified   every chunk is as it was written")
+        if not found.taken_back:
+            lines.append("read only  damage would be told, and stay: `nepcube run --verify` on a copy makes it again")
+    print("\n".join(lines))  # noqa: T201
+    if verify and found.bad:
+        raise StoreError(
+            f"{out}: {damage_of(found.bad)}.",
+            "Run nepcube with the same recipe and output: it makes them again."
+            if found.taken_back
+            else "It cannot be written there, and stays as it is: `nepcube run --verify` on a copy makes them again.",
         )
 
 

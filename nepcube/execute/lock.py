@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nepcube.errors import NepcubeError, StoreError
+from nepcube.errors import NepcubeError, NotWritableError, StoreError
 from nepcube.places import Place, Seen, place_of
 
 # the locks of this process: its own number in a file says only that some run of it wrote the file
@@ -66,6 +66,18 @@ class RunLock:
                 return self
         raise StoreError(f"{self._file}: another run holds the output.", "Wait for it, or choose another output.")
 
+    def require_free(self) -> None:
+        """Refuse where another run holds the output, without taking it.
+
+        Raises
+        ------
+        StoreError
+            A run is at work there.
+        """
+        seen = self._file.look()
+        if seen is not None:
+            self._require_dead(seen)
+
     def _content(self) -> bytes:
         return json.dumps({**self._me, "beats": self._beats}).encode()
 
@@ -76,13 +88,20 @@ class RunLock:
             mine = owner.get("pid") == os.getpid()
             alive = token in _HELD if mine else _is_alive(owner)
         else:
-            alive = self._file.parent.clock() - seen.changed < _STALE
+            alive = self._clock() - seen.changed < _STALE
         if alive:
             since = f" since {owner['started']}" if isinstance(owner.get("started"), str) else ""
             raise StoreError(
                 f"{self._out}: a run is at work there (process {owner.get('pid')} on {owner.get('host')}{since}).",
                 f"Wait for it, stop it, or choose another output with -o; if that is no nepcube, remove {self._file}.",
             )
+
+    def _clock(self) -> float:
+        try:
+            return self._file.parent.clock()
+        except (OSError, NotWritableError):
+            # its own clock is read from a file that is written there
+            return time.time()
 
     def _keep(self) -> None:
         while not self._end.wait(_BEAT):

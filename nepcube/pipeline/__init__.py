@@ -11,7 +11,7 @@ from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import languages, open_report, report
 from nepcube.pipeline.running import run, run_stage, write_figures, write_tables
-from nepcube.pipeline.status import status
+from nepcube.pipeline.status import damage_of, status
 from nepcube.pipeline.validating import validate
 from nepcube.store import let_end
 
@@ -25,6 +25,7 @@ __all__ = [
     "audit",
     "check",
     "compare_runs",
+    "damage_of",
     "ingest",
     "languages",
     "let_end",

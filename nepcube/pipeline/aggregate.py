@@ -17,7 +17,7 @@ from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of, domain_map
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, take_away, unseal
 from nepcube.pipeline.provenance import note_regions
 from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
@@ -45,9 +45,11 @@ def aggregate(run: Run) -> None:
     record = begin(run, STAGE)
     strata = open_strata(run.recipe, run.grid)
     added = ["region", "region_share", "slope_class", "cv_class", *maps_there(run)]
-    run.statistics.remove(added)
-    commit(run, run.statistics, statistics_attrs(run))
     run.ledger.forget(STAGE)
+    take_away(run, run.statistics, added)
+    commit(run, run.statistics, statistics_attrs(run))
+    # what is found of the maps is told in their metadata
+    unseal(run, run.statistics)
     attrs = region_room.label_attrs(run.regions)
     layouts = [store.Layout("region", "int16", attrs, yearly=False), *layouts_of(strata)]
     if run.exact:

@@ -14,10 +14,21 @@ from nepcube.execute import give_back_memory
 from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.cells import compute_statistics
-from nepcube.pipeline.climate import write_climate
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, stage_record, unit_of
+from nepcube.pipeline.climate import leave_climate, write_climate
+from nepcube.pipeline.context import (
+    CLIMATE,
+    Run,
+    begin,
+    commit,
+    finish,
+    is_done,
+    stage_record,
+    take_away,
+    unit_of,
+    unseal,
+)
 from nepcube.pipeline.fields import keep_fields, read_fields
-from nepcube.pipeline.ingest import cube_attrs
+from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, outdate_analysis
 from nepcube.pipeline.keeping import keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
@@ -68,23 +79,31 @@ def analyse(run: Run) -> None:
     if is_done(run, STAGE):
         run.progress(STAGE, 1, 1, "done already")
         if not run.recipe.respiration.keep_climate:
-            run.climate.remove()
+            leave_climate(run)
         return
     plan = make_plan(run)
     signature = {"part": recipes.stage_part(run.recipe, STAGE), "period": list(run.recipe.period)}
     if run.ledger.parts().get("analyse-begun") != signature:
         # another basis or another period makes every number another one
         begin(run, STAGE)
-        run.ledger.forget(STAGE)
-        run.statistics.remove()
-        run.climate.remove()
-        run.cube.remove(["rh", "nep", *_fields_before(run), *run.recipe.respiration.fields])
+        arrays = sorted(analysed_arrays(run))
+        # a stop from here on is followed by another beginning, whatever the recipe is then
+        outdate_analysis(run)
+        for stage in (STAGE, CLIMATE, "aggregate"):
+            run.ledger.forget(stage)
+        take_away(run, run.statistics)
+        take_away(run, run.climate)
+        take_away(run, run.cube, arrays)
         commit(run, run.cube, cube_attrs(run))
         run.ledger.set_part("analyse-begun", signature)
     _keep_climate(run, plan)
     keep_fields(run, STAGE)
+    layouts = _layouts(run, plan)
+    _leave_others(run, layouts)
+    for target in (run.cube, run.statistics):
+        unseal(run, target)
     sums = run.cube.create([_yearly(name) for name in ("rh", "nep")], run.years)
-    sums |= run.statistics.create(_layouts(run, plan), None)
+    sums |= run.statistics.create(layouts, None)
     run.ledger.add(STAGE, "coordinates", sums)
     done = run.ledger.done(STAGE)
     side = run.cube.chunk
@@ -107,15 +126,19 @@ def analyse(run: Run) -> None:
     if run.recipe.respiration.keep_climate:
         write_climate(run, plan.climate)
     else:
-        run.climate.remove()
+        leave_climate(run)
     commit(run, run.cube, cube_attrs(run))
     commit(run, run.statistics, statistics_attrs(run))
     finish(run, STAGE, stage_record(run, STAGE))
 
 
-def _fields_before(run: Run) -> set[str]:
-    begun = run.ledger.parts().get("analyse-begun") or {"part": {}}
-    return {key.split(".")[2] for key in begun["part"] if key.startswith("respiration.fields.")}
+def _leave_others(run: Run, layouts: list[store.Layout]) -> None:
+    # regions and classes are made again after this, and may have holes until then
+    ours = {one.name for one in layouts} | set(spatial_coords(run.grid))
+    others = [name for name in run.statistics.names() if name not in ours]
+    if others:
+        run.ledger.forget("aggregate")
+        take_away(run, run.statistics, others)
 
 
 def statistics_attrs(run: Run) -> dict[str, Any]:

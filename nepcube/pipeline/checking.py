@@ -118,10 +118,10 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
         except NepcubeError as error:
             faults.append(error)
         if options.verify and (place / ".nepcube").is_folder():
-            damaged = status(place, verify=True).damaged
-            if damaged:
+            bad = status(place, verify=True).bad
+            if bad:
                 faults.append(
-                    StoreError(f"{place}: {damage_of(damaged)}.", "`nepcube run` with this recipe makes them again.")
+                    StoreError(f"{place}: {damage_of(bad)}.", "`nepcube run` with this recipe makes them again.")
                 )
         parts = ledger.parts()
         done = [s for s in recipes.STAGES if parts.get(s, {}).get("part") == recipes.stage_part(recipe, s)]

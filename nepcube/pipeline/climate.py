@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import store
 from nepcube.grid import windows
-from nepcube.pipeline.context import Run, commit, unit_of
+from nepcube.pipeline.context import CLIMATE, Run, commit, take_away, unit_of
 from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
 from nepcube.pipeline.sampling import Climate, sampling_of
 
@@ -24,9 +24,9 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
     starts = next(iter(native.values()))["time"].values.astype(unit)
     steps = [(start, start + 1) for start in starts]
     layouts = [store.Layout(q, "float32", ds[q].attrs, yearly=True) for q, ds in native.items()]
-    run.ledger.add(STAGE, "climate/coordinates", run.climate.create(layouts, None, steps=steps))
+    run.ledger.add(CLIMATE, "coordinates", run.climate.create(layouts, None, steps=steps))
     climate = tuple(Climate(s, sampling_of(run, q)) for q, s in series.items())
-    done = run.ledger.done(STAGE)
+    done = run.ledger.done(CLIMATE)
     todo = [
         (k, w)
         for k in range(len(steps))
@@ -39,11 +39,18 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
             yield Job(run.climate, window, tuple(run.chunks_of(window)), k, 0, climate=climate)
 
     for n, (job, sums) in enumerate(run.engine.map(execute_job, jobs()), start=1):
-        run.ledger.add_chunks(STAGE, f"climate/{job.step}", sums)
+        run.ledger.add_chunks(CLIMATE, str(job.step), sums)
         run.progress(f"{STAGE}: climate", n, len(todo))
     run.ledger.flush()
     commit(run, run.climate, cube_attrs(run))
 
 
+def leave_climate(run: Run) -> None:
+    """Remove what an earlier recipe asked for."""
+    if run.ledger.done(CLIMATE):
+        run.ledger.forget(CLIMATE)
+    take_away(run, run.climate)
+
+
 def _unit(run: Run, step: int, window: Window) -> str:
-    return f"climate/{step}/{unit_of(window, run.climate.chunk)}"
+    return unit_of(window, run.climate.chunk, step)

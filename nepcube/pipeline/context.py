@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 
 #: what the ledger calls the metadata of stores, which no stage alone writes
 COMMITS = "commits"
+#: what the ledger calls the months or days of climate on the grid, which `analyse` writes where they are asked for
+CLIMATE = "climate"
 #: stages whose results are what a run leaves; `publish` is asked for by its own verb
 RUN_STAGES = ("ingest", "analyse", "aggregate", "report")
+
+
+def waiting_for(stage: str) -> str:
+    """Say what the ledger calls the chunks that were taken back, until a stage has made them again."""
+    return f"waiting/{stage}"
 
 
 class Progress(Protocol):
@@ -322,11 +329,38 @@ def is_done(run: Run, stage: str) -> bool:
     return run.ledger.parts().get(stage) == stage_record(run, stage) and all(s.committed for s in stores)
 
 
-def commit(run: Run, target: Store, attrs: dict[str, Any]) -> None:
-    """Commit a store, and keep the checksums of its metadata: what was committed last counts."""
+def commit(run: Run, target: Store, attrs: dict[str, Any], *, without: Set[str] = frozenset()) -> None:
+    """Commit a store, and keep the checksums of its metadata: what was committed last counts.
+
+    Arrays that are `without` are not finished, and not told of.
+    """
     run.ledger.flush()
-    run.ledger.add(COMMITS, target.path.name, target.commit(attrs))
+    run.ledger.release([f"{target.path.name}/zarr.json"])
+    run.ledger.add(COMMITS, target.path.name, target.commit(attrs, without=without))
     run.ledger.flush()
+
+
+def unseal(run: Run, target: Store, *, values: bool = False) -> None:
+    """Vouch no more for the metadata of a store's arrays, before they are made longer or described.
+
+    The root, which tells of the arrays as they were, stays as it is until the next commit. With `values`, coordinates
+    and series are about to be written anew, too.
+    """
+    root = f"{target.path.name}/zarr.json"
+    small = run.ledger.small(target.path.name)
+    run.ledger.release(key for key in small if key != root and (values or key.endswith("/zarr.json")))
+
+
+def take_away(run: Run, target: Store, names: Sequence[str] | None = None) -> None:
+    """Remove some arrays, or all of a store, and before it what the ledger says of their metadata and coordinates.
+
+    The units that wrote their chunks must be taken back before. Who stops in between leaves what nobody vouches for,
+    and nothing that seems damaged.
+    """
+    store = target.path.name
+    gone = (f"{store}/",) if names is None else (f"{store}/zarr.json", *(f"{store}/{name}/" for name in names))
+    run.ledger.release(key for key in run.ledger.small(store) if key.startswith(gone))
+    target.remove(names)
 
 
 def begin(run: Run, stage: str) -> dict[str, Any]:
@@ -346,6 +380,9 @@ def finish(run: Run, stage: str, record: dict[str, Any]) -> None:
 
     `record` is what `begin` gave, or `stage_record` for a stage that goes on with what was begun.
     """
+    # what was taken back of this stage is made again
+    if run.ledger.done(waiting_for(stage)):
+        run.ledger.forget(waiting_for(stage))
     run.ledger.merge()
     for later in recipes.STAGES[recipes.STAGES.index(stage) + 1 :]:
         run.ledger.set_part(later, None)

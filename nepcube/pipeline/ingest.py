@@ -12,7 +12,7 @@ from nepcube import recipe as recipes
 from nepcube.execute import give_back_memory
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import COMMITS, Run, begin, commit, finish, is_done, unit_of
+from nepcube.pipeline.context import Run, begin, commit, finish, is_done, take_away, unit_of, unseal
 from nepcube.pipeline.keeping import hold_grids, keep_native, native_series, note_grids
 from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
 from nepcube.years import span_of, year_comment
@@ -53,12 +53,13 @@ def ingest(run: Run) -> None:
     fields = {q: sources[q][0][q] for q in run.recipe.sources.drivers}
     if hold_grids(run, fields):
         # what the cube holds was sampled from other cells
+        run.ledger.release([f"{run.cube.path.name}/zarr.json"])
         run.cube.uncommit()
-        run.ledger.drop(COMMITS, [run.cube.path.name])
         run.ledger.forget(STAGE)
         _remove_analysis(run)
     note_grids(run, fields)
     coverage = {q: _annual(run, q, sources[q][0]) for q in run.recipe.sources.drivers}
+    unseal(run, run.cube, values=True)
     run.ledger.add(STAGE, "coordinates", run.cube.create(_layouts(run, sources), run.years))
     if relief is not None:
         keep_constant(run, store.Layout(ELEVATION, "float32", spec.ELEVATION.attrs(), yearly=False), relief[1], STAGE)
@@ -83,19 +84,35 @@ def ingest(run: Run) -> None:
             attrs = {"long_name": f"negative increments of {quantity} that were set to zero", "units": "1"}
             sums = run.cube.put_series(f"{quantity}_clipped", [clipped[y] for y in run.years], attrs)
             run.ledger.add(STAGE, f"clipped/{quantity}", sums)
-    commit(run, run.cube, cube_attrs(run))
+    # an analysis that is to go on may have holes
+    later = set() if "analyse" in run.ledger.parts() else analysed_arrays(run)
+    commit(run, run.cube, cube_attrs(run), without=later)
     finish(run, STAGE, record)
 
 
 def _remove_analysis(run: Run) -> None:
-    run.cube.remove(["rh", "nep"])
+    outdate_analysis(run)
     run.ledger.forget("analyse")
-    run.ledger.set_part("analyse-begun", None)
+    take_away(run, run.cube, ["rh", "nep"])
 
 
 def _analysis_fits(run: Run) -> bool:
     begun = run.ledger.parts().get("analyse-begun")
     return begun is None or begun["period"] == list(run.recipe.period)
+
+
+def outdate_analysis(run: Run) -> None:
+    """Note that what was begun fits no recipe any more, and keep which arrays it wrote."""
+    begun = run.ledger.parts().get("analyse-begun")
+    if begun is not None:
+        run.ledger.set_part("analyse-begun", begun | {"period": []})
+
+
+def analysed_arrays(run: Run) -> set[str]:
+    """Name what the analysis writes into the cube: of this recipe, and of the one that it was begun with."""
+    begun = run.ledger.parts().get("analyse-begun") or {"part": {}}
+    before = {key.split(".")[2] for key in begun["part"] if key.startswith("respiration.fields.")}
+    return {"rh", "nep", *before, *run.recipe.respiration.fields}
 
 
 def cube_attrs(run: Run) -> dict[str, Any]:

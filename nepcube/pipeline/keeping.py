@@ -5,7 +5,7 @@ It is no result: it may be deleted when a run is finished, and is made again whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -14,7 +14,7 @@ from dask.threaded import get as get_threaded
 
 from nepcube import store
 from nepcube.errors import SourceError
-from nepcube.pipeline.context import Run
+from nepcube.pipeline.context import CLIMATE, Run
 from nepcube.store import Ledger
 
 if TYPE_CHECKING:
@@ -198,18 +198,20 @@ def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataA
         yield [parts[0].isel(time=slice(start, start + most))]
 
 
-def without_cleared(
-    out: Place, ledger: Ledger, found: Iterable[tuple[str, str, str]]
-) -> Iterable[tuple[str, str, str]]:
-    """Leave out the chunks of series that were cleared away, which is no damage; the ledger forgets such a series."""
+Damage = tuple[str, str, str]
+
+
+def without_cleared(out: Place, found: Iterable[Damage]) -> tuple[tuple[Damage, ...], list[str]]:
+    """Leave out the chunks of series that were cleared away, which is no damage; name those series, too."""
     cleared: dict[str, bool] = {}
-    for stage, unit, key in found:
+    damaged = []
+    for one in found:
+        stage = one[0]
         if stage.startswith("native/") and stage not in cleared:
             cleared[stage] = not _series(out, stage).exists
         if not cleared.get(stage, False):
-            yield stage, unit, key
-    for stage in (s for s, gone in cleared.items() if gone):
-        ledger.forget(stage)
+            damaged.append(one)
+    return tuple(damaged), [stage for stage, gone in cleared.items() if gone]
 
 
 def maker_of(stage: str) -> str:
@@ -219,19 +221,24 @@ def maker_of(stage: str) -> str:
     return "ingest" if stage == f"native/{OROGRAPHY}" or stage.endswith("-year") else "analyse"
 
 
-def take_back_sampled(out: Place, ledger: Ledger, damaged: Iterable[tuple[str, str, str]]) -> None:
-    """Take back what may have been sampled from chunks of native series that changed.
+def changed_in(out: Place, damaged: Iterable[Damage]) -> list[tuple[str, str]]:
+    """Give stage and unit of chunks of native series that changed, from which something may have been sampled.
 
     One that is missing was never read: that is an error.
     """
-    changed = [(s, u) for s, u, key in damaged if s.startswith("native/") and _there(out, key)]
+    return [(stage, unit) for stage, unit, key in damaged if stage.startswith("native/") and _there(out, key)]
+
+
+def take_back_sampled(ledger: Ledger, changed: Sequence[tuple[str, str]]) -> None:
+    """Take back what may have been sampled from such chunks."""
     if not changed:
         return
     years = {unit.partition("/")[0] for stage, unit in changed if stage.endswith("-year")}
     every = any(stage == f"native/{OROGRAPHY}" for stage, _ in changed)
     sampled = {u for u in ledger.done("ingest") if u[:1].isdigit() and (every or u.partition("/")[0] in years)}
     ledger.drop("ingest", sampled)
-    ledger.drop("analyse", {u for u in ledger.done("analyse") if u[:1].isdigit() or u.startswith("climate/")})
+    ledger.drop("analyse", {u for u in ledger.done("analyse") if u[:1].isdigit()})
+    ledger.forget(CLIMATE)
 
 
 def _there(out: Place, key: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from nepcube import recipe as recipes
 from nepcube import report as report_room
 from nepcube import store
-from nepcube.errors import NepcubeError, RecipeError, StoreError
+from nepcube.errors import NepcubeError, NotWritableError, RecipeError, StoreError
 from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, told
 from nepcube.pipeline import inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
@@ -189,6 +189,10 @@ def _exported(
             job = prepare(recipe, place, engine, options, progress=progress, say=say)
             _require_before(job, "report")
             return [path.handle for path in export(job)]
+    except NotWritableError as error:
+        raise NotWritableError(
+            error.what, "Tables and figures are written into the output: give permission, or name a copy with -o."
+        ) from None
     except OSError as error:
         raise told(error) from None
 
@@ -280,7 +284,7 @@ def _stages(
     if options.verify and not options.fresh:
         damaged = take_back_damage(folder, lock)
         if damaged:
-            say(f"warning: {damage_of(damaged)}; they are made again")
+            say(f"warning: {damage_of([key for _, _, key in damaged])}; they are made again")
     job = prepare(recipe, folder, engine, options, progress=progress, say=say)
     # a run whose lock was taken over ends before it writes down another thing
     job.ledger.guard = lock.require

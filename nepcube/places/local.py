@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nepcube.errors import StoreError
+from nepcube.errors import NotWritableError
 from nepcube.places.place import Place, Seen
 
 # what is written aside: by us (`.NAME.PROCESS.THREAD`) and by zarr
@@ -75,7 +75,7 @@ class LocalPlace(Place):
             os.replace(part, self.path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise StoreError(
+            raise NotWritableError(
                 f"{self.path}: cannot be written ({error.strerror}).",
                 "Make room or give permission, and run again: it continues.",
             ) from None
@@ -119,7 +119,7 @@ class LocalPlace(Place):
         except FileExistsError:
             return None
         except OSError as error:
-            raise StoreError(
+            raise NotWritableError(
                 f"{self.path.parent}: cannot be written ({error.strerror}).", "Choose another output with -o."
             ) from None
         finally:

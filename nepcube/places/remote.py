@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nepcube.errors import NepcubeError, StoreError
+from nepcube.errors import NepcubeError, NotWritableError, StoreError
 from nepcube.places.place import Place, Seen
 
 SCHEMES = ("s3", "gs", "az", "http", "https")
@@ -350,7 +350,7 @@ def told(url: str, error: BaseException) -> NepcubeError:
     if any(word in text for word in wrong):
         return StoreError(f"{url}: the credentials of the environment are not accepted.", f"Check {keys}.")
     if "PermissionDenied" in text or "403 Forbidden" in text or isinstance(error, PermissionError):
-        return StoreError(
+        return NotWritableError(
             f"{url}: the credentials of the environment give no permission there.",
             "Ask for permission to list, read, write and delete below it, or choose another URL.",
         )

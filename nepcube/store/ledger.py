@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from nepcube.places import Place, place_of
@@ -24,6 +26,8 @@ _FLUSH_EVERY = 64
 # units of one segment: until there are so many, the last segment is written again with more
 _SEGMENT = 4096
 _READERS = 8
+# what a system puts beside a file, such as `._00000001.jsonl`, is none of ours
+_NAME = re.compile(r"[0-9]{8}\.jsonl")
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Ledger:
     _open: list[dict[str, Any]] = field(default_factory=list)
     _pending: int = 0
     _next: int = 0
+    _taken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -51,7 +56,7 @@ class Ledger:
 
     def _read(self) -> bool:
         # segments that become one meanwhile are read from the start
-        places = [p for p in (self.folder / "ledger").below() if p.name.endswith(".jsonl")]
+        places = self._segments()
         with ThreadPoolExecutor(_READERS) as pool:
             for place, content in zip(places, pool.map(lambda p: p.read(), places), strict=True):
                 if content is None:
@@ -63,7 +68,11 @@ class Ledger:
                         self._take(entry)
         return True
 
+    def _segments(self) -> list[Place]:
+        return [p for p in (self.folder / "ledger").below() if _NAME.fullmatch(p.name)]
+
     def _take(self, entry: dict[str, Any]) -> None:
+        self._taken += 1
         if "start" in entry:
             self._done.clear()
         elif "forget" in entry:
@@ -71,8 +80,11 @@ class Ledger:
         elif "drop" in entry:
             if entry["drop"] in self._done:
                 self._done[entry["drop"]].drop(entry["units"])
+        elif "release" in entry:
+            for stage in self._done.values():
+                stage.release(set(entry["release"]))
         else:
-            self._done.setdefault(entry["stage"], Stage()).take(entry)
+            self._done.setdefault(entry["stage"], Stage()).take(entry, self._taken)
 
     def done(self, stage: str) -> Units:
         """Give the units of a stage that are done."""
@@ -113,6 +125,19 @@ class Ledger:
         self._add([{"drop": stage, "units": sorted(units)}])
         self.flush()
 
+    def small(self, store: str) -> list[str]:
+        """List what is vouched for of a store and is no chunk of the grid: coordinates, series, metadata."""
+        found = {key for stage in self._done.values() for sums in stage.single.values() for key in sums}
+        return sorted(key for key in found if key.startswith(f"{store}/"))
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Vouch for some small files no more, before they are written anew or removed; what wrote them stays done."""
+        known = {key for stage in self._done.values() for sums in stage.single.values() for key in sums}
+        mine = sorted(known.intersection(keys))
+        if mine:
+            self._add([{"release": mine}])
+            self.flush()
+
     def flush(self) -> None:
         """Write what is pending, as a segment or into the last one."""
         with self._lock:
@@ -130,11 +155,12 @@ class Ledger:
         self.flush()
         with self._lock:
             self.guard()
-            there = [p for p in (self.folder / "ledger").below() if p.name.endswith(".jsonl")]
+            there = self._segments()
             if len(there) < 2:
                 return
             self._next += 1
-            entries = [entry for name, stage in self._done.items() for entry in stage.entries(name)]
+            numbered = [one for name, stage in self._done.items() for one in stage.entries(name)]
+            entries = [entry for _, entry in sorted(numbered, key=itemgetter(0))]
             self._segment(self._next).write_text("".join(['{"start": 1}\n', *encode(entries)]))
             self._next += 1
             self._open = []
@@ -168,7 +194,7 @@ class Ledger:
     def verify(self, out: str | os.PathLike[str] | Place) -> Iterator[tuple[str, str, str]]:
         """Give (stage, unit, chunk) for each chunk that is missing or whose bytes changed.
 
-        A chunk that several units wrote is held against the last of them.
+        A chunk that several units wrote is held against the one that was noted last.
         """
         place = place_of(out)
         chunks = self._chunks()
@@ -184,22 +210,24 @@ class Ledger:
                         yield stage, unit, key
 
     def _chunks(self) -> Iterator[tuple[str, str, str, int]]:
-        # one array after the other; of several units that wrote an array's chunk the last counts
-        single: dict[str, tuple[str, str, int]] = {}
-        owners: dict[str, list[tuple[str, str, Any, int]]] = {}
+        # one array after the other; of several units that wrote an array's chunk the one that was noted last counts
+        units: list[tuple[int, str, str, dict[str, int]]] = []
+        owners: dict[str, list[tuple[int, str, str, Any, int]]] = {}
         for name, stage in self._done.items():
-            for unit, sums in stage.single.items():
-                single |= {key: (name, unit, crc) for key, crc in sums.items()}
+            units += [(stage.last[unit], name, unit, sums) for unit, sums in stage.single.items()]
             for prefix, stem, rows, column in stage.columns():
-                owners.setdefault(stem, []).append((name, prefix, rows, column))
+                owners.setdefault(stem, []).append((rows.last, name, prefix, rows, column))
         for stem in sorted(owners):
             seen: set[tuple[int, int]] = set()
-            for name, prefix, rows, column in reversed(owners[stem]):
+            for _, name, prefix, rows, column in sorted(owners[stem], key=itemgetter(0), reverse=True):
                 for y, x, crc in rows.column(column):
                     if (y, x) not in seen:
                         yield f"{stem}/{y}/{x}", name, f"{prefix}/{y}/{x}".removeprefix("/"), crc
                 if len(owners[stem]) > 1:
                     seen |= set(rows.places())
+        single: dict[str, tuple[str, str, int]] = {}
+        for _, name, unit, sums in sorted(units, key=itemgetter(0)):
+            single |= {key: (name, unit, crc) for key, crc in sums.items()}
         for key in sorted(single):
             name, unit, crc = single[key]
             yield key, name, unit, crc

@@ -39,6 +39,8 @@ class Rows:
     def __init__(self, count: int) -> None:
         self._there = np.zeros((1, 1), np.bool_)
         self._sums = np.zeros((1, 1, count), np.uint32)
+        #: the number of the entry that came last
+        self.last = 0
 
     def has(self, y: int, x: int) -> bool:
         return y < self._there.shape[0] and x < self._there.shape[1] and bool(self._there[y, x])
@@ -86,34 +88,41 @@ class Rows:
 
 @dataclass
 class Stage:
-    """The units of one stage: `rows` by prefix and arrays, and by name those that are no chunk."""
+    """The units of one stage: `rows` by prefix and arrays, and by name those that are no chunk.
+
+    `last` is the number of the entry of each of the latter: what is written later has a higher one.
+    """
 
     rows: dict[str, dict[Stems, Rows]] = field(default_factory=dict)
     single: dict[str, dict[str, int]] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
 
-    def take(self, entry: Mapping[str, Any]) -> None:
+    def take(self, entry: Mapping[str, Any], number: int = 0) -> None:
         """Add a unit, or a table of them."""
         if "rows" in entry:
             table = entry["rows"]
             if len(table):
-                self._put(entry["prefix"], tuple(entry["arrays"]), table[:, 0], table[:, 1], table[:, 2:])
+                self._put(entry["prefix"], tuple(entry["arrays"]), table[:, 0], table[:, 1], table[:, 2:], number)
             return
         row = entry["row"] if "row" in entry else as_row(entry["unit"], entry["sums"])
         # what was done again counts as it was done last
         if row is None:
             self.drop([entry["unit"]])
             self.single[entry["unit"]] = dict(entry["sums"])
+            self.last[entry["unit"]] = number
             return
         prefix, y, x, stems, sums = row
         self.single.pop(f"{prefix}/{y}/{x}".removeprefix("/"), None)
-        self._put(prefix, stems, np.array([y]), np.array([x]), np.array([sums], np.uint32))
+        self._put(prefix, stems, np.array([y]), np.array([x]), np.array([sums], np.uint32), number)
 
-    def _put(self, prefix: str, stems: Stems, ys: Any, xs: Any, sums: Any) -> None:
+    def _put(self, prefix: str, stems: Stems, ys: Any, xs: Any, sums: Any, number: int) -> None:
         groups = self.rows.setdefault(prefix, {})
         for other, rows in groups.items():
             if other != stems:
                 rows.remove(ys, xs)
-        groups.setdefault(stems, Rows(len(stems))).put(ys, xs, sums)
+        mine = groups.setdefault(stems, Rows(len(stems)))
+        mine.put(ys, xs, sums)
+        mine.last = number
 
     def drop(self, units: Iterable[str]) -> None:
         for unit in units:
@@ -124,6 +133,12 @@ class Stage:
                 for rows in self.rows.get(prefix, {}).values():
                     rows.remove(np.array([y]), np.array([x]))
 
+    def release(self, keys: Set[str]) -> None:
+        """Take back the checksums that units which are no chunk hold of some keys; the units stay."""
+        for sums in self.single.values():
+            for key in keys & sums.keys():
+                del sums[key]
+
     def columns(self) -> Iterator[tuple[str, str, Rows, int]]:
         """Give (prefix, array, rows, column) of each array."""
         for prefix, groups in self.rows.items():
@@ -131,13 +146,13 @@ class Stage:
                 for k, stem in enumerate(stems):
                     yield prefix, stem, rows, k
 
-    def entries(self, name: str) -> Iterator[dict[str, Any]]:
-        """Give all there is as entries."""
+    def entries(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Give all there is as entries, each with its number."""
         for unit, sums in self.single.items():
-            yield {"stage": name, "unit": unit, "sums": sums}
+            yield self.last[unit], {"stage": name, "unit": unit, "sums": sums}
         for prefix, groups in self.rows.items():
             for stems, rows in groups.items():
-                yield {"stage": name, "prefix": prefix, "arrays": list(stems), "rows": rows.table()}
+                yield rows.last, {"stage": name, "prefix": prefix, "arrays": list(stems), "rows": rows.table()}
 
 
 Row = tuple[str, int, int, Stems, tuple[int, ...]]
@@ -240,7 +255,7 @@ def read_line(line: str) -> list[dict[str, Any]]:
             known = isinstance(entry["stage"], str) and isinstance(entry["unit"], str)
             known = known and all(isinstance(crc, int) for crc in entry["sums"].values())
         else:
-            known = bool({"start", "forget", "drop"} & entry.keys())
+            known = bool({"start", "forget", "drop", "release"} & entry.keys())
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
     return [entry] if known else []

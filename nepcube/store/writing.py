@@ -11,7 +11,7 @@ import os
 import uuid
 import warnings
 import zlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -270,10 +270,11 @@ class Store:
         meta["attributes"] |= _plain(attrs)
         file.write_text(json.dumps(meta, indent=2))
 
-    def commit(self, attrs: Mapping[str, Any]) -> dict[str, int]:
+    def commit(self, attrs: Mapping[str, Any], *, without: Set[str] = frozenset()) -> dict[str, int]:
         """Write the root metadata, consolidated, in one step: from now on the store opens as finished.
 
-        Gives the checksums of all metadata, for the ledger.
+        Arrays that are `without` are still to be finished: who opens the store does not see them. Gives the checksums
+        of the metadata, for the ledger.
         """
         from zarr.core.group import ConsolidatedMetadata, GroupMetadata
         from zarr.core.metadata.v3 import ArrayV3Metadata
@@ -282,6 +283,8 @@ class Store:
         arrays: dict[str, Any] = {}
         sums: dict[str, int] = {}
         for name, content in self._metadata():
+            if name in without:
+                continue
             arrays[name] = ArrayV3Metadata.from_dict(json.loads(content))
             sums[f"{self.path.name}/{name}/{_ROOT}"] = zlib.crc32(content)
         # plain xarray.open_zarr makes coordinates of what the group's attribute names

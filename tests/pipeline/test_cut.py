@@ -7,9 +7,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+import nepcube as nc
 from nepcube import pipeline
 from nepcube.errors import NepcubeError, RecipeError
 from nepcube.execute import Stopped
@@ -119,13 +121,14 @@ class StopAt:
                 raise Stopped(signal.SIGTERM)
 
 
-def stopped_run(recipe, out, stage, n, *, block=64):
-    """Run until the n-th step of a stage and stop there."""
+def stopped_run(tools, recipe, out, stage, n, *, block=64):
+    """Run until the n-th step of a stage and stop there; nothing must seem damaged."""
     stages = ("ingest", "analyse", "aggregate")
     for each in stages[: stages.index(stage)]:
         pipeline.run_stage(each, recipe, out, options=pipeline.Options(block=block))
     with pytest.raises(Stopped):
         pipeline.run_stage(stage, recipe, out, options=pipeline.Options(block=block), progress=StopAt(stage, n))
+    tools.intact(out)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def stopped_run(recipe, out, stage, n, *, block=64):
 )
 def test_stopped_at_a_step_and_continued(finished, in_small_blocks, tools, tmp_path, stage, n):
     out = tmp_path / "out"
-    stopped_run(finished.recipe, out, stage, n)
+    stopped_run(tools, finished.recipe, out, stage, n)
     tools.do_stages(finished.recipe, out, block=64)
     assert tools.chunk_files(out) == tools.chunk_files(in_small_blocks)
     tools.same_tables(out, in_small_blocks)
@@ -151,7 +154,7 @@ def test_stopped_at_a_step_and_continued(finished, in_small_blocks, tools, tmp_p
 def test_stopped_in_ingest_it_does_not_open(finished, tools, tmp_path):
     import xarray as xr
 
-    stopped_run(finished.recipe, tmp_path / "out", "ingest", 9)
+    stopped_run(tools, finished.recipe, tmp_path / "out", "ingest", 9)
     with pytest.raises(Exception, match=r"(?i)group|metadata|found"):
         xr.open_zarr(tmp_path / "out" / "cube.zarr")
     assert not (tmp_path / "out" / ".nepcube" / "lock").exists()
@@ -168,6 +171,7 @@ def interrupt(tools, recipe, out, number, wait):
     time.sleep(wait)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
+    tools.intact(out)
     return process.returncode, told
 
 
@@ -240,7 +244,7 @@ def test_verifying_during_a_run_changes_nothing(copied, tools, cli):
 def test_another_recipe_does_not_continue_what_was_stopped_in_ingest(finished, write_recipe, tools, tmp_path):
     # half of the cube by the one recipe, half by the other
     out = tmp_path / "out"
-    stopped_run(finished.recipe, out, "ingest", 15)
+    stopped_run(tools, finished.recipe, out, "ingest", 15)
     other = write_recipe(sources__temperature__resampling="bilinear")
     with pytest.raises(RecipeError, match="resampling"):
         pipeline.run_stage("ingest", other, out, options=pipeline.Options(block=64))
@@ -254,6 +258,7 @@ def test_another_recipe_does_not_continue_an_append_that_was_stopped(finished, w
         pipeline.run_stage(
             "ingest", finished.recipe, out, options=pipeline.Options(block=64), progress=StopAt("ingest", 2)
         )
+    tools.intact(out)
     other = write_recipe(sources__temperature__resampling="bilinear")
     with pytest.raises(RecipeError, match="resampling"):
         pipeline.run_stage("ingest", other, out, options=pipeline.Options(block=64))
@@ -261,7 +266,7 @@ def test_another_recipe_does_not_continue_an_append_that_was_stopped(finished, w
 
 def test_a_shifted_grid_does_not_continue_what_was_stopped(finished, write_recipe, tools, tmp_path):
     out = tmp_path / "out"
-    stopped_run(finished.recipe, out, "ingest", 15)
+    stopped_run(tools, finished.recipe, out, "ingest", 15)
     west, south, east, north = 89.40, 31.59, 102.40, 36.29
     step = 8000 / 111319.49079327358
     other = write_recipe(grid__bounds=[west + step, south, east + step, north])
@@ -309,19 +314,21 @@ def test_a_longer_period_stopped_and_continued(five_years, finished, tools, stag
         tools.do_stages(finished.recipe, five_years, each)
     with pytest.raises(Stopped):
         pipeline.run_stage(stage, finished.recipe, five_years, progress=StopAt(stage, n))
+    tools.intact(five_years)
     tools.do_stages(finished.recipe, five_years)
     tools.same_arrays(five_years, finished.out)
     tools.same_tables(five_years, finished.out)
 
 
 @pytest.mark.slow
-def test_while_a_longer_period_is_made_the_shorter_one_reads_right(five_years, finished):
+def test_while_a_longer_period_is_made_the_shorter_one_reads_right(five_years, finished, tools):
     import numpy as np
     import xarray as xr
 
     before = xr.open_zarr(five_years / "cube.zarr", chunks=None)[["npp", "temperature"]].load()
     with pytest.raises(Stopped):
         pipeline.run_stage("ingest", finished.recipe, five_years, progress=StopAt("ingest", 1))
+    tools.intact(five_years)
     try:
         after = xr.open_zarr(five_years / "cube.zarr", chunks=None)
     except Exception:
@@ -330,6 +337,56 @@ def test_while_a_longer_period_is_made_the_shorter_one_reads_right(five_years, f
     assert after.sizes["time"] == 5
     xr.testing.assert_identical(after, before)
     assert np.isfinite(after["npp"].values).any()
+
+
+# --- nothing seems damaged that is not -------------------------------------------------------------------------------
+
+KEPT = {"grid__resolution": "40000 m", "respiration": {"basis": "monthly", "keep_climate": True}}
+
+
+@pytest.fixture(scope="session")
+def with_climate(archive, tools, tmp_path_factory):
+    """A finished run of three years in some hundred cells, with the months of climate kept."""
+    folder = tmp_path_factory.mktemp("climate")
+    text = tools.recipe_text(archive.directory, period=[2001, 2003], **KEPT)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(text))
+    return tools.do_stages(folder / "recipe.yaml", folder / "out")
+
+
+@pytest.fixture
+def kept(with_climate, tmp_path):
+    return Path(shutil.copytree(with_climate, tmp_path / "out"))
+
+
+def test_an_append_that_was_stopped_leaves_the_shorter_cube_whole(kept, write_recipe, tools):
+    with pytest.raises(Stopped):
+        pipeline.run_stage("ingest", write_recipe(period=[2001, 2004], **KEPT), kept, progress=StopAt("ingest", 0))
+    tools.intact(kept)
+    assert dict(pipeline.status(kept).committed)["cube.zarr"]
+    with nc.open_cube(kept) as cube:
+        assert cube.sizes["time"] == 3
+        assert np.isfinite(cube["nep"].values).any(axis=(1, 2)).all()
+
+
+def test_climate_that_is_no_longer_kept_is_not_missed(kept, write_recipe, tools):
+    assert pipeline.status(kept, verify=True).bad == ()
+    changes = KEPT | {"respiration": {"basis": "monthly"}}
+    tools.do_stages(write_recipe(period=[2001, 2003], **changes), kept)
+    assert not (kept / "climate.zarr").exists()
+    tools.intact(kept)
+    assert {s for s, done in pipeline.status(kept).stages if done} == {"ingest", "analyse", "aggregate"}
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_another_analysis_takes_back_what_stood_on_the_one_before(kept, write_recipe, tools, stop):
+    recipe = write_recipe(period=[2001, 2003], statistics={"cv": {"detrended": True}}, **KEPT)
+    if stop:
+        with pytest.raises(Stopped):
+            pipeline.run_stage("analyse", recipe, kept, progress=StopAt("analyse", 0))
+    else:
+        tools.do_stages(recipe, kept, "analyse")
+    tools.intact(kept)
+    assert {s for s, done in pipeline.status(kept).stages if done} == {"ingest"} | (set() if stop else {"analyse"})
 
 
 def test_a_shorter_or_shifted_period_is_refused(finished, copied, write_recipe):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import subprocess
@@ -472,9 +473,66 @@ def test_verify_names_what_changed(tmp_path):
     ledger.add("s", "u", {"good": crc, "bad": crc})
     ledger.add("s", "v", {"gone": crc})
     assert sorted(ledger.verify(tmp_path)) == [("s", "u", "bad"), ("s", "v", "gone")]
-    # written again by a later unit, the later sum counts
+    # written again by a later unit, the later sum counts, whichever stage came first
     ledger.add("t", "w", {"bad": zlib.crc32(b"abd")})
     assert list(ledger.verify(tmp_path)) == [("s", "v", "gone")]
+    ledger.add("s", "u", {"good": crc, "bad": 7})
+    assert list(ledger.verify(tmp_path)) == [("s", "u", "bad"), ("s", "v", "gone")]
+    ledger.add("a", "u", {"bad": zlib.crc32(b"abd")})
+    ledger.merge()
+    assert list(ledger.verify(tmp_path)) == [("s", "v", "gone")]
+    # merged or not, the order is that of writing
+    (segment,) = (tmp_path / ".nepcube" / "ledger").iterdir()
+    again = Ledger.open(tmp_path)
+    again.add("s", "x", {})
+    again._next += 1
+    again.flush()
+    again.merge()
+    assert not segment.exists()
+    assert list(Ledger.open(tmp_path).verify(tmp_path)) == [("s", "v", "gone")]
+
+
+def test_of_chunks_that_two_stages_wrote_the_later_counts(tmp_path):
+    key = "cube.zarr/a/c/0/0/0"
+    (tmp_path / key).parent.mkdir(parents=True)
+    (tmp_path / key).write_bytes(b"new")
+    ledger = Ledger.open(tmp_path)
+    for stage, content in (("b", b"older"), ("a", b"old"), ("b", b"new")):
+        ledger.add(stage, "2001/0/0", {key: zlib.crc32(content)})
+    ledger.flush()
+    assert list(ledger.verify(tmp_path)) == list(Ledger.open(tmp_path).verify(tmp_path)) == []
+    ledger.add("a", "2001/0/0", {key: 7})
+    assert list(ledger.verify(tmp_path)) == [("a", "2001/0/0", key)]
+
+
+def test_what_is_released_is_not_vouched_for(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    ledger.add("s", "coordinates", {"cube.zarr/time/c/0": 7, "cube.zarr/time/zarr.json": 8, "cubes/x": 9})
+    ledger.add("t", "coordinates", {"cube.zarr/time/c/0": 6})
+    assert ledger.small("cube.zarr") == ["cube.zarr/time/c/0", "cube.zarr/time/zarr.json"]
+    ledger.release(["cube.zarr/time/c/0", "unknown"])
+    for one in (ledger, Ledger.open(tmp_path)):
+        assert [key for _, _, key in one.verify(tmp_path)] == ["cube.zarr/time/zarr.json", "cubes/x"]
+        assert one.done("t") == {"coordinates"}
+    # written anew it counts again
+    ledger.add("t", "coordinates", {"cube.zarr/time/c/0": 5})
+    assert [d for d in ledger.verify(tmp_path) if d[2].endswith("c/0")] == [("t", "coordinates", "cube.zarr/time/c/0")]
+
+
+@pytest.mark.parametrize("name", ["._00000001.jsonl", "notes.jsonl", "1.jsonl", "00000001.jsonl.bak"])
+def test_foreign_files_in_the_ledger_are_passed_over(tmp_path, name):
+    ledger = Ledger.open(tmp_path)
+    ledger.add("s", "u", {})
+    ledger.flush()
+    file = tmp_path / ".nepcube" / "ledger" / name
+    file.write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    again = Ledger.open(tmp_path)
+    assert again.done("s") == {"u"}
+    again._next += 1
+    again.add("s", "v", {})
+    again.merge()
+    assert file.exists()
+    assert Ledger.open(tmp_path).done("s") == {"u", "v"}
 
 
 CHUNKS = [
@@ -503,12 +561,96 @@ def test_damage_is_found_and_mended(copied, finished, cli, tools, how):
     assert found.code == 2
     assert len(found.err) == 2
     assert all(key in found.err[0] for key in CHUNKS)
+    # it stays so until a run has made them again, and nobody reads the rest for the whole
+    found = cli("status", copied.out, "--verify")
+    assert found.code == 2
+    assert all(key in found.err[0] for key in CHUNKS)
+    assert "verified" not in "\n".join(found.out)
+    assert cli("status", copied.out).code == 0
+    for opened in (open_cube, open_statistics):
+        with pytest.raises(StoreError, match="not finished"):
+            opened(copied.out)
+    # `ingest` alone finishes what is its own
+    tools.do_stages(copied.recipe, copied.out, "ingest")
+    with open_cube(copied.out) as cube:
+        assert "npp" in cube
+        assert not {"rh", "nep"} & set(cube)
+    assert cli("status", copied.out, "--verify").code == 2
     tools.do_stages(copied.recipe, copied.out)
     tools.same_arrays(copied.out, finished.out)
     tools.same_tables(copied.out, finished.out)
     found = cli("status", copied.out, "--verify")
     assert (found.code, found.err) == (0, [])
     assert "every chunk is as it was written" in "\n".join(found.out)
+
+
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+@pytest.mark.parametrize(
+    "key", [pytest.param("cube.zarr/npp/c/2/0/0", marks=pytest.mark.slow), "statistics.zarr/region/c/0/0"]
+)
+def test_verification_that_is_killed_leaves_nothing_that_looks_whole(copied, tmp_path, monkeypatch, key):
+    import shutil
+
+    from nepcube import pipeline
+
+    (copied.out / key).unlink()
+    for after in range(40):
+        out = Path(shutil.copytree(copied.out, tmp_path / f"killed{after}"))
+        left = iter(range(after))
+
+        def counted(real, left=left):
+            def call(place, *arguments):
+                if place.name != "lock" and next(left, None) is None:
+                    raise Killed
+                return real(place, *arguments)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in ("write", "delete"):
+                patch.setattr(LocalPlace, name, counted(getattr(LocalPlace, name)))
+            try:
+                pipeline.status(out, verify=True)
+                ended = True
+            except Killed:
+                ended = False
+        found = pipeline.status(out, verify=True)
+        assert key in found.bad, after
+        assert not dict(found.committed)[key.partition("/")[0]]
+        shutil.rmtree(out)
+        if ended:
+            break
+    assert ended
+    assert after > 4
+
+
+def test_an_output_that_is_only_read_is_verified_and_stays(copied, cli, monkeypatch):
+    def refuse(file, content):
+        raise OSError(errno.EROFS, "Read-only file system", str(file))
+
+    monkeypatch.setattr("nepcube.places.local._write_through", refuse)
+    found = cli("status", copied.out, "--verify")
+    assert (found.code, found.err) == (0, [])
+    assert "every chunk is as it was written" in found.out[-2]
+    assert found.out[-1].startswith("read only")
+    key = "cube.zarr/npp/c/2/0/0"
+    (copied.out / key).unlink()
+    state = {p: p.read_bytes() for p in copied.out.rglob("*") if p.is_file()}
+    for _ in range(2):
+        found = cli("status", copied.out, "--verify")
+        assert found.code == 2
+        assert found.err == [
+            f"error: {copied.out}: 1 chunk(s) are missing or changed: {key}.",
+            "       It cannot be written there, and stays as it is: `nepcube run --verify` on a copy makes them again.",
+        ]
+    found = cli("report", copied.recipe, "-o", copied.out, "--tables", "md")
+    assert found.code == 2
+    assert "cannot be written" in found.err[0]
+    assert "give permission" in found.err[1]
+    assert {p: p.read_bytes() for p in copied.out.rglob("*") if p.is_file()} == state
 
 
 METADATA = [
