@@ -11,10 +11,10 @@ from typing import Any
 
 from nepcube import recipe as recipes
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import sources, store
 from nepcube.errors import NepcubeError, RecipeError, StoreError
 from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, told
-from nepcube.pipeline import inputs, provenance
+from nepcube.pipeline import clearing, inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
@@ -74,7 +74,8 @@ def run(
     NepcubeError
         The recipe, the data or the output are at fault.
     """
-    _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
+    with sources.telling(say):
+        _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
     return (place_of(out) / "report.html").handle
 
 
@@ -92,7 +93,8 @@ def run_stage(
 
     Parameters are those of `run`.
     """
-    _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
+    with sources.telling(say):
+        _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
 
 
 def write_tables(
@@ -215,7 +217,7 @@ def _do(
     settings, options = settle(recipe, options, None if options.fresh else folder)
     if recipe.cluster is not None and options.workers is None and options.scheduler is None:
         settings = replace(settings, cluster=recipe.cluster.model_dump())
-    made = _made(folder)
+    made = _made(recipe, folder, fresh=options.fresh)
     try:
         with RunLock(folder) as lock:
             try:
@@ -228,12 +230,16 @@ def _do(
                         store.let_end()
             except NepcubeError:
                 # nothing is left of a run that could not begin, and nothing of another run is touched
-                if made and not (folder / "cube.zarr").is_folder():
+                if made:
                     lock.require()
-                    folder.delete_tree()
+                    clearing.leave(folder)
                 raise
     except OSError as error:
         raise told(error) from None
+    finally:
+        if made:
+            clearing.remove_empty(folder / ".nepcube")
+            clearing.remove_empty(folder)
 
 
 def _require_other(recipe: Path, folder: Place) -> None:
@@ -244,13 +250,14 @@ def _require_other(recipe: Path, folder: Place) -> None:
         )
 
 
-def _made(folder: Place) -> bool:
+def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
     # whether there was nothing before
     folder.require()
+    if isinstance(folder, LocalPlace) and folder.exists() and not folder.is_folder():
+        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
+    clearing.require_room(recipe, folder, fresh=fresh)
     if not isinstance(folder, LocalPlace):
         return not folder.is_folder()
-    if folder.exists() and not folder.is_folder():
-        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     made = not folder.exists()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -276,6 +283,9 @@ def _stages(
         # a run that cannot begin must not cost the one that is there
         grid, _ = grid_of(recipe)
         inputs.open_all(recipe, grid)
+        if clearing.holds_run(folder):
+            lock.require()
+            clearing.clear(folder)
     if options.verify and not options.fresh:
         damaged = take_back_damage(folder, lock)
         if damaged:

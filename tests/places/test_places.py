@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nepcube.errors import StoreError
-from nepcube.places import LocalPlace, RemotePlace, place_of
+from nepcube.errors import StoreError, without_queries
+from nepcube.places import LocalPlace, RemotePlace, identity, place_of, public
 
 
 @pytest.fixture(params=["local", "file", "s3"])
@@ -150,6 +150,58 @@ def test_what_names_no_place(where, what):
     with pytest.raises(StoreError) as told:
         place_of(where)
     assert told.value.what == what
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "s3://KEY:hunter2@bucket/out", "s3://KEY:hun/ter2@bucket/out", "gs://hunter2@bucket/x", "az://a:hunter2@b/c",
+        "https://me:hunter2@host/a.nc", "http://me:hunter/2@host/a.nc", "http://hunter2@host/a.nc",
+        "ftp://me:hunter2@host/x", "az://account/container/x?sv=1&sig=hunter2", "s3://bucket/x?X-Amz-Signature=hunter2",
+    ],
+)  # fmt: skip
+def test_a_url_with_a_key_in_it_is_refused_and_not_told(where):
+    with pytest.raises(StoreError) as told:
+        place_of(where)
+    assert "credentials come from the environment" in told.value.way_out
+    assert "hun" not in str(told.value)
+    assert len(str(told.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["s3://bucket/a@b/c:d", "s3://bucket/year?/x", "http://host:8000/a@b.nc?q=1", "http://[::1]:80/x", "file:///a@b"],
+)
+def test_what_only_looks_like_a_key_is_a_url(where):
+    assert str(place_of(where)) == where.removeprefix("file://")
+
+
+def test_what_is_told_and_what_tells_urls_apart():
+    signed = [f"https://h/a.nc?X-Amz-Date={k}&X-Amz-Signature={k}&versionId=7" for k in (1, 2)]
+    other = signed[0].replace("versionId=7", "versionId=8")
+    assert {public(url) for url in (*signed, other)} == {"https://h/a.nc"}
+    assert identity(signed[0]) == identity(signed[1]) != identity(other)
+    assert "versionId" not in identity(other)
+    assert identity("https://h/a.nc?sv=2024&se=x&sp=r&sig=abc") == "https://h/a.nc"
+    assert identity("https://h/a.nc?token=abc") == identity("https://h/a.nc") == "https://h/a.nc"
+    assert identity("https://h/a.nc?year=2001") != identity("https://h/a.nc?year=2002")
+    for plain in ("a?b=c/*.nc", "s3://bucket/year?.nc", "/a/b"):
+        assert public(plain) == identity(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("http://h/a?q=1: broken", "http://h/a: broken"),
+        ("see http://h/a?q=1, https://h/b?r=2.", "see http://h/a, https://h/b."),
+        ("(http://h/a?q='x').", "(http://h/a)."),
+        ("what? http://h/a is", "what? http://h/a is"),
+        ("s3://b/?.nc: no", "s3://b/?.nc: no"),
+    ],
+)
+def test_errors_tell_no_query(text, told):
+    assert without_queries(text) == told
+    assert StoreError(text, text).what == told
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
