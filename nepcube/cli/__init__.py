@@ -346,6 +346,14 @@ def _told(error: BaseException) -> int:
     if isinstance(error, NepcubeError):
         print_fault(error)
         return 2
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        print_fault(
+            NepcubeError(
+                "The system gives this process no other thread.",
+                "Allow more threads or memory (`ulimit -u`, `ulimit -v`), or give fewer workers, and run again.",
+            )
+        )
+        return 2
     print(without_queries("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # noqa: T201
     print(  # noqa: T201
         "error: this is a fault of nepcube, not of your recipe or data.\n"

@@ -129,11 +129,10 @@ def _remove(folder: Place, is_ours: Callable[[str], bool]) -> None:
     for name in folder.names():
         if is_ours(name):
             (folder / name).delete()
-    remove_empty(folder)
+    _remove_empty(folder)
 
 
-def remove_empty(folder: Place) -> None:
-    """Remove a folder of this machine, if there is nothing in it."""
+def _remove_empty(folder: Place) -> None:
     if isinstance(folder, LocalPlace):
         with contextlib.suppress(OSError):
             os.rmdir(folder.path)
@@ -143,3 +142,12 @@ def leave(out: Place) -> None:
     """Take back what a run wrote that made its folder and could not begin; a file of anybody else stays."""
     if not (out / "cube.zarr").is_folder():
         (out / ".nepcube").delete_tree()
+
+
+def leave_no_empty(out: Place) -> None:
+    """Remove the folder of a run that made it and wrote nothing."""
+    own = out / ".nepcube"
+    if own.names() == ["lock.guard"]:
+        (own / "lock.guard").delete()
+    for folder in (own, out):
+        _remove_empty(folder)

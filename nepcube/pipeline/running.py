@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -238,8 +239,7 @@ def _do(
         raise told(error) from None
     finally:
         if made:
-            clearing.remove_empty(folder / ".nepcube")
-            clearing.remove_empty(folder)
+            clearing.leave_no_empty(folder)
 
 
 def _require_other(recipe: Path, folder: Place) -> None:
@@ -262,7 +262,8 @@ def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
+        full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", f"{full} another output with -o.") from None
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -104,7 +105,7 @@ class LocalPlace(Place):
         part = self._aside()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(self.path.parent):
+            with _alone(self.path):
                 if self.path.exists():
                     return None
                 _write_through(part, content)
@@ -119,8 +120,9 @@ class LocalPlace(Place):
         except FileExistsError:
             return None
         except OSError as error:
+            full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
             raise StoreError(
-                f"{self.path.parent}: cannot be written ({error.strerror}).", "Choose another output with -o."
+                f"{self.path.parent}: cannot be written ({error.strerror}).", f"{full} another output with -o."
             ) from None
         finally:
             with contextlib.suppress(OSError):
@@ -128,7 +130,7 @@ class LocalPlace(Place):
         return content
 
     def exchange(self, stamp: Hashable, content: bytes) -> Hashable | None:
-        with _alone(self.path.parent):
+        with _alone(self.path):
             seen = self.look()
             if seen is None or seen.stamp != stamp:
                 return None
@@ -176,15 +178,16 @@ def _write_through(file: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    # holds off other processes between looking and writing, where the system and the file system can
+def _alone(file: Path) -> Iterator[None]:
+    # holds off other processes between looking and writing, where the system and the file system can: NFS locks no
+    # folder, and only what is open for writing. The file beside it stays: another may be waiting for it
     try:
         import fcntl
     except ImportError:
         yield
         return
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(file.with_name(f"{file.name}.guard"), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield
         return

@@ -186,7 +186,7 @@ def _first_fault(error: ValidationError, lines: dict[Key, int], file: Path) -> R
     line = _line(key, lines)
     where = f"{file}:{line}: {_dotted(key)}" if key else f"{file}:{line}"
     if fault["type"] == "extra_forbidden":
-        fields = _fields_at(key[:-1])
+        fields = _fields_at(key[:-1], {part[1:] for part in fault["loc"] if isinstance(part, str) and part[:1] == "#"})
         near = difflib.get_close_matches(str(key[-1]), fields, 1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it."
         return RecipeError(f"{where}: not a recipe key.", f"{hint} Keys here: {', '.join(fields)}.")
@@ -226,7 +226,7 @@ def _line(key: Key, lines: dict[Key, int]) -> int:
     return lines.get(key, 1)
 
 
-def _fields_at(key: Sequence[str | int]) -> list[str]:
+def _fields_at(key: Sequence[str | int], kinds: set[str]) -> list[str]:
     models: list[type[BaseModel]] = [Recipe]
     named = False
     for part in key:
@@ -241,8 +241,10 @@ def _fields_at(key: Sequence[str | int]) -> list[str]:
                     below += _models_in(field.annotation)
                     named = get_origin(field.annotation) is dict
         models = below
+    # of several kinds those of the one that is named
+    of_kind = [m for m in models if "kind" in m.model_fields and kinds & {*get_args(m.model_fields["kind"].annotation)}]
     names: dict[str, None] = {}
-    for model in models:
+    for model in of_kind or models:
         names.update({field.alias or name: None for name, field in model.model_fields.items()})
     return list(names)
 

@@ -1,5 +1,6 @@
 """A run begins in a new folder, and `--fresh` deletes what runs wrote and nothing else."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -128,3 +129,18 @@ def test_a_run_that_could_not_begin_leaves_nothing(write_recipe, tmp_path):
     with pytest.raises(Exception, match="nowhere"):
         pipeline.run_stage("ingest", write_recipe(sources__npp__path="nowhere/*.hdf"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_nothing(write_recipe, tmp_path, monkeypatch):
+    from nepcube.places import local
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(local, "_write_through", full)
+    out = tmp_path / "out"
+    with pytest.raises(StoreError) as told:
+        pipeline.run_stage("ingest", write_recipe(), out)
+    assert told.value.what == f"{out / '.nepcube'}: cannot be written (No space left on device)."
+    assert told.value.way_out == "Make room, or choose another output with -o."
+    assert not out.exists()
