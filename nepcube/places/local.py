@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -158,6 +160,22 @@ class LocalPlace(Place):
             for name in filter(_LEFT.search, names):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(folder, name))
+
+    def sync(self) -> None:
+        # the whole file system at once costs a tenth of one chunk after the other
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None
+        if syncfs is None:
+            getattr(os, "sync", lambda: None)()
+            return
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            if syncfs(handle):
+                raise OSError(ctypes.get_errno() or errno.EIO, "cannot be brought to the disk", str(self.path))
+        finally:
+            os.close(handle)
 
     def zarr(self, *, write: bool = False) -> Any:
         from zarr.storage import LocalStore

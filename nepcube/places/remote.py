@@ -245,6 +245,9 @@ class RemotePlace(Place):
     def sweep(self) -> None:
         """Nothing: an object appears whole or not at all."""
 
+    def sync(self) -> None:
+        """Nothing: an object that was put is kept."""
+
     def zarr(self, *, write: bool = False) -> Any:
         from nepcube.places.stores import PlaceStore
 
