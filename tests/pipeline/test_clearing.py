@@ -53,7 +53,7 @@ def test_fresh_leaves_no_empty_folder(tmp_path):
 def test_every_file_of_a_real_run_is_known(copied):
     # but for the figures and the page, which tests/report holds against the names
     clearing.clear(place_of(copied.out))
-    assert files(copied.out) == [".nepcube/stages.json"]
+    assert files(copied.out) == [".nepcube/lock.guard", ".nepcube/stages.json"]
 
 
 @pytest.mark.parametrize("fresh", [False, True])
