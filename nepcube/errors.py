@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+# the query of a URL, which may be a key to what it names, up to the signs that end a sentence
+_QUERY = re.compile(r"(https?://[^\s?]*)\?\S*?(?=[:,;.)'\"]*(?:\s|$))")
+
+
+def without_queries(text: str) -> str:
+    """Give a text with the URLs in it cut before their query."""
+    return _QUERY.sub(r"\1", text) if "://" in text else text
+
 
 class NepcubeError(Exception):
     """A fault in the recipe or in the data, told in two lines.
@@ -15,6 +25,7 @@ class NepcubeError(Exception):
     """
 
     def __init__(self, what: str, way_out: str) -> None:
+        what, way_out = without_queries(what), without_queries(way_out)
         super().__init__(f"{what}\n{way_out}")
         self.what = what
         self.way_out = way_out

@@ -234,3 +234,23 @@ def test_provenance_names_every_input_with_its_hash(finished, archive):
         file = files[item["path"].rpartition("/")[2]]
         assert item["bytes"] == file.stat().st_size
         assert item["hash"] == "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("size", ["1e400GiB", "-1GiB", "nanGiB", "much"])
+def test_a_memory_that_is_no_size_is_told(cli, tmp_path, size):
+    found = cli("check", tmp_path / "none.yaml", "--memory", size)
+    assert found.code == 2
+    assert found.err == [f"error: --memory {size}: this is no size.", "       Write it as 2GiB or 1500MB."]
+
+
+def test_no_more_threads_is_no_fault_of_ours(cli, monkeypatch, tmp_path):
+    from nepcube import pipeline
+
+    def refused(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pipeline, "check", refused)
+    found = cli("check", tmp_path / "none.yaml")
+    assert found.code == 2
+    assert found.err[0] == "error: The system gives this process no other thread."
+    assert len(found.err) == 2

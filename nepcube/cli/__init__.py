@@ -15,7 +15,7 @@ import typer
 from nepcube._version import __version__
 from nepcube.cli.progress import Teller
 from nepcube.cli.telling import comparison_lines, print_fault, tell_check
-from nepcube.errors import NepcubeError, RecipeError, StoreError
+from nepcube.errors import NepcubeError, RecipeError, StoreError, without_queries
 from nepcube.execute import Stopped, asked, stopping
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _bytes(text: str) -> int:
 
     try:
         value = int(parse_bytes(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         value = 0
     if value <= 0:
         raise RecipeError(f"--memory {text}: this is no size.", "Write it as 2GiB or 1500MB.")
@@ -90,7 +90,8 @@ def check_command(
     from nepcube.pipeline import check
 
     options = _options(workers, memory, None, block, verify=verify)
-    found = check(recipe, out=out, options=options, calibrated=True)
+    with Teller(quiet=False, log=None) as teller:
+        found = check(recipe, out=out, options=options, calibrated=True, say=teller.say)
     tell_check(found)
     if not found.ok:
         raise typer.Exit(2)
@@ -349,7 +350,15 @@ def _told(error: BaseException) -> int:
     if isinstance(error, NepcubeError):
         print_fault(error)
         return 2
-    traceback.print_exception(error)
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        print_fault(
+            NepcubeError(
+                "The system gives this process no other thread.",
+                "Allow more threads or memory (`ulimit -u`, `ulimit -v`), or give fewer workers, and run again.",
+            )
+        )
+        return 2
+    print(without_queries("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # noqa: T201
     print(  # noqa: T201
         "error: this is a fault of nepcube, not of your recipe or data.\n"
         "       Please report it with the lines above and `nepcube --version`.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nepcube.errors import RecipeError
+from nepcube.errors import RecipeError, without_queries
 
 
 class Teller:
@@ -54,6 +54,7 @@ class Teller:
 
     def say(self, line: str) -> None:
         """Tell one line."""
+        line = without_queries(line)
         if self._log:
             self._log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
             self._log.flush()
@@ -66,6 +67,7 @@ class Teller:
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Tell how far a stage is."""
+        detail = without_queries(detail)
         now = time.monotonic()
         began = self._started.setdefault(stage, now)
         if self._bars is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nepcube.errors import NepcubeError
+from nepcube.errors import NepcubeError, without_queries
 from nepcube.execute import memory_there
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def _tell_findings(console: Console, findings: list[tuple[Any, Any]]) -> None:
     order = ("broken", "mixed", "overlaps", "missing", "note")
     told = sorted(findings, key=lambda pair: order.index(pair[1].state) if pair[1].state in order else len(order))
     for found, finding in told[:_MOST_FINDINGS]:
-        table.add_row(*map(escape, (found.quantity, finding.state, finding.which, finding.what)))
+        which, what = without_queries(finding.which), without_queries(finding.what)
+        table.add_row(*map(escape, (found.quantity, finding.state, which, what)))
     console.print(table)
     if len(told) > _MOST_FINDINGS:
         console.print(f"... and {len(told) - _MOST_FINDINGS} more", markup=False)

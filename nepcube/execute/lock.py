@@ -22,6 +22,8 @@ from nepcube.places import Place, Seen, place_of
 _HELD: set[str] = set()
 _BEAT = 10.0
 _STALE = 120.0
+# after a dead lock was taken over: two may have done so at once where the file system holds nobody off
+_SETTLE = 0.5
 
 
 class RunLock:
@@ -50,20 +52,32 @@ class RunLock:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> RunLock:
+        _HELD.add(str(self._me["token"]))
+        try:
+            self._take()
+        except BaseException:
+            _HELD.discard(str(self._me["token"]))
+            raise
+        self._fresh = _elapsed()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+        return self
+
+    def _take(self) -> None:
         for _ in range(5):
             self._stamp = self._file.create(self._content())
-            if self._stamp is None:
-                seen = self._file.look()
-                if seen is None:
-                    continue
-                self._require_dead(seen)
-                self._stamp = self._file.exchange(seen.stamp, self._content())
             if self._stamp is not None:
-                self._fresh = _elapsed()
-                _HELD.add(str(self._me["token"]))
-                self._thread = threading.Thread(target=self._keep, daemon=True)
-                self._thread.start()
-                return self
+                return
+            seen = self._file.look()
+            if seen is None:
+                continue
+            self._require_dead(seen)
+            self._stamp = self._file.exchange(seen.stamp, self._content())
+            if self._stamp is not None:
+                time.sleep(_SETTLE)
+                seen = self._file.look()
+                if seen is not None and seen.content == self._content():
+                    return
         raise StoreError(f"{self._file}: another run holds the output.", "Wait for it, or choose another output.")
 
     def require_free(self) -> None:

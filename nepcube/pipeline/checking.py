@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
+from nepcube import sources
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.pipeline import calibrating, inputs
+from nepcube.pipeline.clearing import require_room
 from nepcube.pipeline.context import Options, geographic_bounds, grid_of, require_same_cube
 from nepcube.pipeline.estimating import Estimate, estimate
 from nepcube.pipeline.planning import Plan, make_plan
@@ -44,6 +47,7 @@ def check(
     out: str | os.PathLike[str] | Place | None = None,
     options: Options | None = None,
     calibrated: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Checked:
     """Check a recipe and its files, and plan the run.
 
@@ -57,6 +61,8 @@ def check(
         How it would be run.
     calibrated : bool
         Also try the kernels of the recipe for a moment, in a process of its own, and estimate the time.
+    say : callable, optional
+        Called with lines for the user.
 
     Returns
     -------
@@ -66,9 +72,10 @@ def check(
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
     if not calibrated:
-        return _checked(recipe, out, options or Options())
+        with sources.telling(say):
+            return _checked(recipe, out, options or Options())
     # while the files are looked at
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, sources.telling(say):
         rates = pool.submit(calibrating.calibrate, recipe)
         found = _checked(recipe, out, options or Options())
         if found.plan is None or found.bounds is None:
@@ -113,6 +120,7 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
         place.require()
         ledger = Ledger.open(place)
         try:
+            require_room(recipe, place, fresh=options.fresh)
             if grid is not None:
                 require_same_cube(recipe, grid, ledger, place)
         except NepcubeError as error:

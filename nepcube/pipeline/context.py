@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nepcube import recipe as recipes
 from nepcube import regions as region_room
 from nepcube import sources
-from nepcube.errors import GridError, RecipeError, StoreError
+from nepcube.errors import GridError, RecipeError
 from nepcube.grid import Window, target_grid
 from nepcube.pipeline.stratifying import stratum_record
 from nepcube.places import Place
@@ -196,8 +196,6 @@ def prepare(
     """
     grid, polygons = grid_of(recipe)
     block = options.block or recipe.blocks
-    if options.fresh:
-        _remove_results(out)
     ledger = Ledger.open(out)
     require_same_cube(recipe, grid, ledger, out)
     sides, block = cut_of((int(grid.shape[0]), int(grid.shape[1])), block, options.sides, out)
@@ -217,26 +215,6 @@ def prepare(
         say=say,
         languages=options.languages,
     )
-
-
-def _remove_results(out: Place) -> None:
-    known = {"cube.zarr", "statistics.zarr", "climate.zarr", "tables", "figures", "published", ".nepcube"}
-    files = ("report.html", "recipe.yaml", "provenance.json")
-    ours = (out / ".nepcube" / "ledger").is_folder() or (out / ".nepcube" / "stages.json").exists()
-    if not ours:
-        if any(name != ".nepcube" for name in out.names()):
-            raise StoreError(f"{out}: it holds other files and no run of nepcube.", "Choose another output with -o.")
-        return
-    # first what vouches for the rest, so that a stop in between leaves nothing that looks whole
-    (out / ".nepcube" / "stages.json").delete()
-    (out / ".nepcube" / "ledger").delete_tree()
-    for name in ("cube.zarr", "statistics.zarr", "climate.zarr"):
-        (out / name / "zarr.json").delete()
-    for name in known - {".nepcube"}:
-        (out / name).delete_tree()
-    (out / ".nepcube" / "native").delete_tree()
-    for name in files:
-        (out / name).delete()
 
 
 def cut_of(shape: tuple[int, int], block: int, wanted: Sides | None, out: Place | None) -> tuple[Sides, int]:

@@ -17,6 +17,7 @@ from nepcube.pipeline.context import geographic_bounds
 from nepcube.pipeline.fields import field_files, open_fields
 from nepcube.pipeline.sampling import open_elevation
 from nepcube.pipeline.stratifying import open_strata, open_stratum, stratum_files
+from nepcube.places import public
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,7 +104,7 @@ def _inspect_stratum(recipe: recipes.Recipe, name: str, grid: GeoBox) -> Found:
 
 
 def _rasters(paths: list[str]) -> tuple[sources.Granule, ...]:
-    return tuple(sources.Granule(p, sources.size(p), "", "", os.path.basename(p)) for p in paths)
+    return tuple(sources.Granule(p, sources.size(p), "", "", os.path.basename(public(p))) for p in paths)
 
 
 def elevation_files(recipe: recipes.Recipe) -> list[str]:

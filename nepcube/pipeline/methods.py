@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nepcube import nep, sources, store
 from nepcube import recipe as recipes
+from nepcube.places import public
 from nepcube.report import Method, Told, known, percent, say, stratum_word, years_between
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _strata(recipe: recipes.Recipe) -> Iterator[Told]:
 
 
 def _file_names(patterns: Iterable[str]) -> Told:
-    return tuple(dict.fromkeys(path.replace("\\", "/").rpartition("/")[2] for path in patterns))
+    return tuple(dict.fromkeys(public(path).replace("\\", "/").rpartition("/")[2] for path in patterns))
 
 
 def source_list(run: Run) -> list[dict[str, Told]]:

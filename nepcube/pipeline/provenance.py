@@ -16,7 +16,7 @@ from nepcube import sources
 from nepcube.pipeline import inputs
 from nepcube.pipeline.fields import field_files
 from nepcube.pipeline.stratifying import stratum_files
-from nepcube.places import Place, RemotePlace, is_url, place_of
+from nepcube.places import Place, RemotePlace, is_url, place_of, public
 
 if TYPE_CHECKING:
     from nepcube.pipeline.context import Progress, Run
@@ -70,10 +70,15 @@ def note_regions(run: Run, notes: list[str]) -> None:
 def changed_inputs(run: Run) -> list[str]:
     """Name the inputs whose size is not the one that was recorded when they were ingested."""
     out = []
+    named: dict[str, list[str]] = {}
+    for path in recipes.paths_of(run.recipe):
+        named.setdefault(public(path), []).append(path)
     for record in read(run.out)["inputs"]:
         path = record["path"]
         if is_url(path):
-            if not sources.is_zarr(path) and sources.head(path)[0] != record["bytes"]:
+            # the record has no query, without which the file may not be had
+            urls = named.get(path, [path])
+            if not sources.is_zarr(path) and all(sources.head(url)[0] != record["bytes"] for url in urls):
                 out.append(path)
             continue
         file = run.recipe.base / path
@@ -100,7 +105,7 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
         told = {"source": "+".join(files[path])}
         if is_url(path):
             size, digest = _remote(path)
-            return told | {"path": path, "bytes": size, "hash": digest}
+            return told | {"path": public(path), "bytes": size, "hash": digest}
         return told | {
             "path": os.path.relpath(path, recipe.base),
             "bytes": sum(os.path.getsize(p) for p in _members(path)),

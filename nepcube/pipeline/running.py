@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,10 +12,10 @@ from typing import Any
 
 from nepcube import recipe as recipes
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import sources, store
 from nepcube.errors import NepcubeError, NotWritableError, RecipeError, StoreError
 from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, told
-from nepcube.pipeline import inputs, provenance
+from nepcube.pipeline import clearing, inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
 from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
@@ -74,7 +75,8 @@ def run(
     NepcubeError
         The recipe, the data or the output are at fault.
     """
-    _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
+    with sources.telling(say):
+        _do(RUN_STAGES, recipe, out, client, options or Options(), progress, say, again=False)
     return (place_of(out) / "report.html").handle
 
 
@@ -92,7 +94,8 @@ def run_stage(
 
     Parameters are those of `run`.
     """
-    _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
+    with sources.telling(say):
+        _do((stage,), recipe, out, client, options or Options(), progress, say, again=True)
 
 
 def write_tables(
@@ -220,7 +223,7 @@ def _do(
     cluster = cluster_of(recipe, options)
     if cluster is not None:
         settings = replace(settings, cluster=cluster.model_dump())
-    made = _made(folder)
+    made = _made(recipe, folder, fresh=options.fresh)
     try:
         with RunLock(folder) as lock:
             try:
@@ -233,12 +236,15 @@ def _do(
                         store.let_end()
             except NepcubeError:
                 # nothing is left of a run that could not begin, and nothing of another run is touched
-                if made and not (folder / "cube.zarr").is_folder():
+                if made:
                     lock.require()
-                    folder.delete_tree()
+                    clearing.leave(folder)
                 raise
     except OSError as error:
         raise told(error) from None
+    finally:
+        if made:
+            clearing.leave_no_empty(folder)
 
 
 def _require_other(recipe: Path, folder: Place) -> None:
@@ -249,18 +255,20 @@ def _require_other(recipe: Path, folder: Place) -> None:
         )
 
 
-def _made(folder: Place) -> bool:
+def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
     # whether there was nothing before
     folder.require()
+    if isinstance(folder, LocalPlace) and folder.exists() and not folder.is_folder():
+        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
+    clearing.require_room(recipe, folder, fresh=fresh)
     if not isinstance(folder, LocalPlace):
         return not folder.is_folder()
-    if folder.exists() and not folder.is_folder():
-        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     made = not folder.exists()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", "Choose another output with -o.") from None
+        full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", f"{full} another output with -o.") from None
     return made
 
 
@@ -281,6 +289,9 @@ def _stages(
         # a run that cannot begin must not cost the one that is there
         grid, _ = grid_of(recipe)
         inputs.open_all(recipe, grid)
+        if clearing.holds_run(folder):
+            lock.require()
+            clearing.clear(folder)
     if options.verify and not options.fresh:
         damaged = take_back_damage(folder, lock)
         if damaged:

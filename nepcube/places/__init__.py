@@ -4,8 +4,10 @@ A place is light and can be sent to another process; credentials are taken from 
 """
 
 from nepcube.places.local import LocalPlace
-from nepcube.places.naming import is_url, place_of
+from nepcube.places.naming import identity, is_url, place_of, public, require_plain
 from nepcube.places.place import Place, Seen
 from nepcube.places.remote import RemotePlace, told
 
-__all__ = ["LocalPlace", "Place", "RemotePlace", "Seen", "is_url", "place_of", "told"]
+__all__ = [
+    "LocalPlace", "Place", "RemotePlace", "Seen", "identity", "is_url", "place_of", "public", "require_plain", "told",
+]  # fmt: skip

@@ -118,6 +118,10 @@ class Place(ABC):
         """Delete what killed writers left below it; nobody may be writing there."""
 
     @abstractmethod
+    def sync(self) -> None:
+        """Bring what was written below it to the disk, so that what vouches for it can be written."""
+
+    @abstractmethod
     def zarr(self, *, write: bool = False) -> Any:
         """Give the folder as a store of zarr."""
 

@@ -245,6 +245,9 @@ class RemotePlace(Place):
     def sweep(self) -> None:
         """Nothing: an object appears whole or not at all."""
 
+    def sync(self) -> None:
+        """Nothing: an object that was put is kept."""
+
     def zarr(self, *, write: bool = False) -> Any:
         from nepcube.places.stores import PlaceStore
 
@@ -264,11 +267,10 @@ def _size_and_stamp(meta: Any) -> tuple[int, str]:
 
 
 def split(url: str) -> tuple[str, str]:
-    """Give the bucket's URL and the key in it; Azure's account is part of the former."""
+    """Give the bucket's URL and the key in it; of Azure the container's, whose account is in the environment."""
     scheme, _, rest = url.partition("://")
-    parts = rest.split("/")
-    first = 2 if scheme == "az" else 1
-    return f"{scheme}://{'/'.join(parts[:first])}", "/".join(parts[first:])
+    bucket, _, key = rest.partition("/")
+    return f"{scheme}://{bucket}", key
 
 
 @lru_cache(maxsize=64)
@@ -276,10 +278,7 @@ def _opened(url: str, retries: int, _environment: tuple[tuple[str, str], ...]) -
     from obstore.store import from_url
 
     how: dict[str, Any] = {"retry_config": {"max_retries": retries}}
-    try:
-        return from_url(url, **how)
-    except _errors(ValueError) as error:
-        raise told(url, error) from None
+    return from_url(url, **how)
 
 
 def open_store(url: str, retries: int = _RETRIES, *, asked: str | None = None) -> Any:
@@ -290,7 +289,10 @@ def open_store(url: str, retries: int = _RETRIES, *, asked: str | None = None) -
             "Install it: pip install 'nepcube[cloud]'.",
         )
     said = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_"))))
-    return _opened(url, retries, said)
+    try:
+        return _opened(url, retries, said)
+    except _errors(ValueError) as error:
+        raise told(asked or url, error) from None
 
 
 def _errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
@@ -344,7 +346,16 @@ def told(url: str, error: BaseException) -> NepcubeError:
     if "NoSuchBucket" in text or "ContainerNotFound" in text or isinstance(error, FileNotFoundError):
         return _absent(url)
     # without keys the machine itself is asked for some, as one of a cloud would be
-    if any(word in text for word in ("169.254.169.254", "/latest/api/token", "metadata.google.internal", "metadata/i")):
+    if any(
+        word in text
+        for word in (
+            "Account must be specified",
+            "169.254.169.254",
+            "/latest/api/token",
+            "metadata.google.internal",
+            "metadata/i",
+        )
+    ):
         return StoreError(f"{url}: no credentials are in the environment.", f"Set {keys}.")
     wrong = ("Unauthenticated", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401 Unauthorized")
     if any(word in text for word in wrong):

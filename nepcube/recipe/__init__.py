@@ -1,5 +1,6 @@
 """The recipe: frozen models, YAML loading with line numbers, fingerprints of the stages."""
 
+from nepcube.recipe.addresses import paths_of
 from nepcube.recipe.fingerprint import STAGES, changed_keys, differences, stage_part
 from nepcube.recipe.loading import dump_recipe, load_recipe
 from nepcube.recipe.models import (
@@ -47,5 +48,6 @@ __all__ = [
     "differences",
     "dump_recipe",
     "load_recipe",
+    "paths_of",
     "stage_part",
 ]

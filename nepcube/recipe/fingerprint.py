@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nepcube.places import identity
+from nepcube.recipe.addresses import changed
 from nepcube.recipe.models import Recipe
 
 #: the stages in their order
@@ -19,7 +21,8 @@ def stage_part(recipe: Recipe, stage: str) -> dict[str, Any]:
     The period is not in the ingest part: a longer one appends. Title, blocks, workers and memory are in none, nor is
     what only keeps more of what is computed.
     """
-    plain = recipe.model_dump(mode="json", by_alias=True)
+    # what is kept in the output holds no key to what a URL names
+    plain = changed(recipe.model_dump(mode="json", by_alias=True), identity)
     plain["respiration"].pop("keep_climate")
     # of the maps as a whole, not of a cell
     field = {"field_significance": plain["statistics"].pop("field_significance")}

@@ -12,7 +12,9 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nepcube.errors import RecipeError
+from nepcube.errors import RecipeError, StoreError
+from nepcube.places import is_url, public, require_plain
+from nepcube.recipe.addresses import changed, walk
 from nepcube.recipe.models import Recipe
 
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
@@ -60,6 +62,7 @@ def parse_recipe(text: str, file: Path) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(f"{file}:1: a recipe is a mapping of keys.", "Start it with `recipe: 1`.")
     data = _with_environment(data, lines, file, ())
+    _require_plain(data, lines, file)
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -67,9 +70,18 @@ def parse_recipe(text: str, file: Path) -> Recipe:
     return recipe.at(file.resolve().parent)
 
 
+def _require_plain(data: Any, lines: dict[Key, int], file: Path) -> None:
+    for key, path in walk(data):
+        try:
+            if is_url(path):
+                require_plain(path)
+        except StoreError as error:
+            raise RecipeError(f"{file}:{_line(key, lines)}: {_dotted(key)}: {error.what}", error.way_out) from None
+
+
 def dump_recipe(recipe: Recipe) -> str:
-    """Give the resolved recipe as YAML, every default spelled out."""
-    plain = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Give the resolved recipe as YAML, every default spelled out, URLs of the web without their queries."""
+    plain = changed(recipe.model_dump(mode="json", by_alias=True, exclude_none=True), public)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -174,7 +186,7 @@ def _first_fault(error: ValidationError, lines: dict[Key, int], file: Path) -> R
     line = _line(key, lines)
     where = f"{file}:{line}: {_dotted(key)}" if key else f"{file}:{line}"
     if fault["type"] == "extra_forbidden":
-        fields = _fields_at(key[:-1])
+        fields = _fields_at(key[:-1], {part[1:] for part in fault["loc"] if isinstance(part, str) and part[:1] == "#"})
         near = difflib.get_close_matches(str(key[-1]), fields, 1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it."
         return RecipeError(f"{where}: not a recipe key.", f"{hint} Keys here: {', '.join(fields)}.")
@@ -214,7 +226,7 @@ def _line(key: Key, lines: dict[Key, int]) -> int:
     return lines.get(key, 1)
 
 
-def _fields_at(key: Sequence[str | int]) -> list[str]:
+def _fields_at(key: Sequence[str | int], kinds: set[str]) -> list[str]:
     models: list[type[BaseModel]] = [Recipe]
     named = False
     for part in key:
@@ -229,8 +241,10 @@ def _fields_at(key: Sequence[str | int]) -> list[str]:
                     below += _models_in(field.annotation)
                     named = get_origin(field.annotation) is dict
         models = below
+    # of several kinds those of the one that is named
+    of_kind = [m for m in models if "kind" in m.model_fields and kinds & {*get_args(m.model_fields["kind"].annotation)}]
     names: dict[str, None] = {}
-    for model in models:
+    for model in of_kind or models:
         names.update({field.alias or name: None for name, field in model.model_fields.items()})
     return list(names)
 

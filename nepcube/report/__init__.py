@@ -14,7 +14,7 @@ from nepcube.report.formats import FORMATS, require_formats, write_formats
 from nepcube.report.inputs import ALL, Method, Note, ReportInputs, generated_word, is_generated
 from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
 from nepcube.report.page import languages_of, write_page
-from nepcube.report.paper import PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
+from nepcube.report.paper import CAPTIONS, PAPER_FIGURES, PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
 from nepcube.report.plot import plot_chart, plot_map, thinned
 from nepcube.report.reading import years_between
 from nepcube.report.saying import Told, known, say
@@ -26,10 +26,12 @@ from nepcube.report.words import LANGUAGES, Language, require_language
 
 __all__ = [
     "ALL",
+    "CAPTIONS",
     "CLASS_TABLES",
     "FIGURES",
     "FORMATS",
     "LANGUAGES",
+    "PAPER_FIGURES",
     "PAPER_FORMATS",
     "PAPER_WIDTHS",
     "Language",

@@ -18,12 +18,18 @@ from nepcube.report.style import DOUBLE, DPI, SINGLE, journal_style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CAPTIONS", "PAPER_FORMATS", "PAPER_WIDTHS", "draw_paper", "require_paper_formats"]
+__all__ = ["CAPTIONS", "PAPER_FIGURES", "PAPER_FORMATS", "PAPER_WIDTHS", "draw_paper", "require_paper_formats"]
 
 PAPER_FORMATS = ("pdf", "svg", "png")
 #: mm
 PAPER_WIDTHS = {"single": SINGLE, "double": DOUBLE}
 CAPTIONS = "captions.md"
+#: every figure of a run for a paper
+PAPER_FIGURES = (
+    "map_regions", *(f"map_{name}" for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS)),
+    *(f"map_partial_{driver}" for driver in spec.CLIMATE), "map_partial", "series", "series_by_region", "sink_share",
+    "partial_shares",
+)  # fmt: skip
 
 #: draws a figure of a width and dpi, and tells its caption
 _Drawing = Callable[[float, float], "tuple[Figure, str] | None"]

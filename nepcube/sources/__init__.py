@@ -2,7 +2,7 @@
 
 from nepcube.sources.band import Band, open_band
 from nepcube.sources.contract import inspected, opened
-from nepcube.sources.fetched import head, is_zarr, local
+from nepcube.sources.fetched import head, is_zarr, local, telling
 from nepcube.sources.files import expand, size
 from nepcube.sources.protocol import Finding, Granule, Inspection, Request, Source, Tiled
 from nepcube.sources.raster import open_raster
@@ -28,4 +28,5 @@ __all__ = [
     "opened",
     "reader",
     "size",
+    "telling",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nepcube.errors import NepcubeError, SourceError, UnitError
+from nepcube.places import public
 from nepcube.sources import ecmwf_meaning as meaning
 from nepcube.sources import series
 from nepcube.sources.axes import is_spaced
@@ -324,5 +325,5 @@ def _equal(a: OpenFile, b: OpenFile, name: str, again: series.Repeats) -> bool:
 
 
 def _fault(state: str, request: Request, error: NepcubeError) -> Finding:
-    which = next((p for p in request.paths if error.what.startswith(f"{p}: ")), series.common(request.paths))
-    return Finding(state, which, error.what.removeprefix(f"{which}: "), error.way_out)
+    which = next((p for p in request.paths if error.what.startswith(f"{public(p)}: ")), series.common(request.paths))
+    return Finding(state, which, error.what.removeprefix(f"{public(which)}: "), error.way_out)

@@ -6,6 +6,7 @@ Readers go on naming the URL; where one opens it, `local` says which file to ope
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import sys
@@ -13,19 +14,38 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from nepcube.errors import NepcubeError, SourceError
-from nepcube.places import LocalPlace, RemotePlace, is_url, place_of
+from nepcube.places import LocalPlace, RemotePlace, is_url, place_of, public
 
+T = TypeVar("T")
 _LOCKS: dict[str, threading.Lock] = {}
 _FOUND: dict[str, str] = {}
 _KNOWN: dict[str, tuple[int, str]] = {}
 _GUARD = threading.Lock()
 _WAITS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 _SIGNS = re.compile(r"[*?\[]")
+# a server that says nothing for so long, so often, is not waited for any more: 91 s in all
+_SILENCE = 30.0
+_SILENCES = 3
+# what servers answer that give a file and do not tell about it; a URL of S3 that is signed for GET is one of them
+_NO_HEAD = (400, 403, 405, 501)
+_TELL: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def telling(say: Callable[[str], None]) -> Iterator[None]:
+    """Say to the user, within, that a server is slow."""
+    _TELL.append(say)
+    try:
+        yield
+    finally:
+        _TELL.remove(say)
 
 
 def cache_folder() -> Path:
@@ -83,7 +103,7 @@ def head(url: str) -> tuple[int, str]:
         return state.st_size, str(state.st_mtime_ns)
     found: tuple[int, str]
     if url.startswith("http"):
-        found = _ask(url, "HEAD", lambda answer: (_length(answer), _tag(answer)))
+        found = _head_of_web(url)
     else:
         with _as_source():
             one = place.head()
@@ -94,8 +114,32 @@ def head(url: str) -> tuple[int, str]:
     return found
 
 
+class _Refused(Exception):
+    """A server gives no answer to this kind of question."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+        self.code = code
+
+
+def _head_of_web(url: str) -> tuple[int, str]:
+    try:
+        return _ask(url, "HEAD", lambda answer: (_length(answer), _tag(answer)), refused=_NO_HEAD)
+    except _Refused:
+        pass
+    try:
+        # the first byte comes with the size of the whole; who sends the whole says so, too
+        first = {"Range": "bytes=0-0"}
+        return _ask(url, "GET", lambda answer: (_length(answer), _tag(answer)), first, refused=(416,))
+    except _Refused:
+        # there is no first byte
+        return 0, ""
+
+
 def _length(answer: Any) -> int:
-    return int(answer.headers.get("Content-Length") or -1)
+    whole = re.fullmatch(r"bytes \S+/(\d+)", answer.headers.get("Content-Range") or "")
+    said = whole[1] if whole else answer.headers.get("Content-Length") or ""
+    return int(said) if said.isdecimal() and (whole or answer.status == 200) else -1
 
 
 def _tag(answer: Any) -> str:
@@ -130,35 +174,62 @@ def _fetch(url: str) -> str:
 
 def _save(answer: Any, part: Path, size: int, url: str) -> None:
     written = 0
+    wanted = size if size >= 0 else _length(answer)
     with open(part, "wb") as out:
         while block := answer.read(2**20):
             written += out.write(block)
-    if size >= 0 and written != size:
-        raise urllib.error.URLError(f"{written} of {size} bytes came")
+    if wanted >= 0 and written != wanted:
+        raise urllib.error.URLError(f"{written} of {wanted} bytes came")
 
 
-def _ask(url: str, method: str, take: Callable[[Any], Any]) -> Any:
-    reason = ""
+def _ask(
+    url: str,
+    method: str,
+    take: Callable[[Any], T],
+    headers: Mapping[str, str] = {},
+    *,
+    refused: tuple[int, ...] = (),
+) -> T:
+    reason, silences = "", 0
     for wait in _WAITS:
+        if reason and (silences or wait >= 2.0):
+            for tell in _TELL:
+                tell(f"{public(url)}: no answer yet ({reason}); asked again")
         time.sleep(wait)
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=60) as answer:
+            # names may be in any script
+            request = urllib.request.Request(
+                quote(url, safe="%/:=&?~#+!$,;'@()*[]"), None, dict(headers), method=method
+            )
+            with urllib.request.urlopen(request, timeout=_SILENCE) as answer:
                 return take(answer)
         except urllib.error.HTTPError as error:
             if error.code in (404, 410):
                 raise _absent(url) from None
+            if error.code in refused:
+                raise _Refused(error.code, error.reason) from None
             reason = f"{error.code} {error.reason}"
             if error.code < 500 and error.code not in (408, 429):
                 break
-        except urllib.error.URLError as error:
-            reason = str(error.reason)
-        except (TimeoutError, ConnectionError) as error:
-            reason = type(error).__name__
-    raise SourceError(f"{url}: it cannot be fetched ({reason}).", "Check the URL and the connection, and run again.")
+        except (http.client.InvalidURL, ValueError, OverflowError) as error:
+            # it stays wrong, however often it is asked
+            reason = str(error)
+            break
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            cause = getattr(error, "reason", error)
+            reason = str(cause) if isinstance(error, urllib.error.URLError) else type(error).__name__
+            if isinstance(cause, TimeoutError):
+                silences += 1
+                reason = f"nothing came for {_SILENCE:g} s"
+                if silences == _SILENCES:
+                    break
+    raise SourceError(
+        f"{public(url)}: it cannot be fetched ({reason}).", "Check the URL and the connection, and run again."
+    )
 
 
 def _absent(url: str) -> SourceError:
-    return SourceError(f"{url}: there is no such file.", "Check the URL.")
+    return SourceError(f"{public(url)}: there is no such file.", "Check the URL.")
 
 
 class _as_source:
@@ -184,6 +255,7 @@ def matches(url: str) -> list[str]:
     SourceError
         The store cannot be listed.
     """
+    _place(url)
     if url.startswith("http") or not _SIGNS.search(url):
         return [url]
     root, segments = _split(url)

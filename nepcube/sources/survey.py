@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nepcube.errors import NepcubeError
+from nepcube.places import public
 from nepcube.sources.protocol import Finding
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def survey(paths: Sequence[str], look: Callable[[str], T]) -> tuple[list[T], lis
 
 def broken(path: str, error: NepcubeError) -> Finding:
     """Make the finding of a file that cannot be used."""
-    return Finding("broken", path, error.what.removeprefix(f"{path}: "), error.way_out)
+    return Finding("broken", path, error.what.removeprefix(f"{public(path)}: "), error.way_out)
 
 
 def overlaps(held: Sequence[tuple[str, NDArray[Any]]]) -> list[Finding]:

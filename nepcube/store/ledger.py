@@ -144,6 +144,8 @@ class Ledger:
             if not self._pending:
                 return
             self.guard()
+            # after a loss of power it vouches for nothing that never came to the disk
+            self.folder.sync()
             self._segment(self._next).write_text("".join(encode(self._open)))
             self._pending = 0
             if len(self._open) >= _SEGMENT:

@@ -1,10 +1,12 @@
 """The lock on a folder and in a bucket: who may come, who is refused, who learns that it was taken over."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -129,3 +131,49 @@ def test_a_run_that_lost_its_lock_writes_nothing_more(finished, tmp_path):
             pipeline.run_stage("ingest", finished.recipe, tmp_path / "out", progress=take)
     assert not pipeline.status(tmp_path / "out").stages[0][1]
     assert owner(place_of(tmp_path / "out"))["pid"] == 7
+
+
+def test_of_two_that_take_over_a_dead_lock_at_once_one_has_it(tmp_path, monkeypatch):
+    # a file system that holds nobody off between looking and writing
+    from nepcube.places import local
+
+    monkeypatch.setattr(local, "_alone", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(lock, "_STALE", -5.0)
+    out = place_of(tmp_path / "out")
+    (out / ".nepcube/lock").write_text(json.dumps({"host": "elsewhere", "pid": 7}))
+    both = threading.Barrier(2)
+    exchange, look, told = local.LocalPlace.exchange, local.LocalPlace.look, []
+    first = threading.local()
+
+    def looked(self):
+        seen = look(self)
+        if getattr(first, "exchanging", False):
+            first.exchanging = False
+            both.wait(10)
+        return seen
+
+    def exchanged(self, stamp, content):
+        first.exchanging = not hasattr(first, "exchanging")
+        return exchange(self, stamp, content)
+
+    monkeypatch.setattr(local.LocalPlace, "look", looked)
+    monkeypatch.setattr(local.LocalPlace, "exchange", exchanged)
+
+    def run():
+        try:
+            with RunLock(out) as held:
+                ends.wait(10)
+                held.require()
+                told.append("held")
+        except StoreError as error:
+            told.append(error.what)
+            ends.wait(10)
+
+    ends = threading.Barrier(2)
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    (refused,) = [one for one in told if one != "held"]
+    assert len(told) == 2
+    assert refused.startswith(f"{out}: a run is at work there (process {os.getpid()} on ")
+    assert not (out / ".nepcube/lock").exists()

@@ -1,7 +1,10 @@
 """Runs into a bucket: the bytes of a local run, whatever happens on the way."""
 
+import functools
+import http.server
 import signal
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -13,6 +16,12 @@ from nepcube import pipeline
 from nepcube.errors import StoreError
 from nepcube.execute import Stopped
 from nepcube.places import place_of
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
 
 STAGES = ("ingest", "analyse", "aggregate")
 
@@ -92,6 +101,55 @@ def test_what_a_bucket_lacks_is_told_before_anything_is_made(s3, finished, cli):
     assert found.code == 2
     assert "it holds other files and no run of nepcube" in found.err[0]
     assert place_of(s3.url).names() == ["mine.txt"]
+
+
+def test_nothing_of_an_output_and_nothing_said_holds_the_key_to_an_input(
+    archive, write_recipe, tmp_path, cli, monkeypatch
+):
+    monkeypatch.setenv("NEPCUBE_CACHE", str(tmp_path / "cache"))
+    handler = functools.partial(Quiet, directory=str(archive.directory))
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{served.server_address[1]}"
+    try:
+        names = sorted(file.name for file in (archive.directory / "chirps").glob("*.nc"))
+
+        def recipe(key, **more):
+            paths = [f"{url}/chirps/{name}?X-Amz-Signature={key}" for name in names]
+            return write_recipe(
+                sources__precipitation__path=paths,
+                regions__path=f"{url}/regions.geojson?token={key}",
+                grid__resolution="20000 m",
+                **more,
+            )
+
+        out = tmp_path / "out"
+        log = tmp_path / "log"
+        assert cli("ingest", recipe("hunter2"), "-o", out, "--log", log).code == 0
+        # signed anew it is the same recipe, and the inputs are known again
+        found = cli("ingest", recipe("hunter3"), "-o", out)
+        assert (found.code, [line for line in found.err if "warning" in line]) == (0, [])
+        assert any("done already" in line for line in found.err)
+        for file in [*out.rglob("*"), log]:
+            assert not file.is_file() or b"hunter" not in file.read_bytes(), file
+        assert f"{url}/chirps/{names[0]}" in (out / "recipe.yaml").read_text()
+        found = cli("check", recipe("hunter2", period=[2001, 2050]), "-o", out)
+        assert found.code == 2
+        assert "hunter" not in "\n".join(found.out + found.err)
+    finally:
+        served.shutdown()
+        served.server_close()
+
+
+def test_a_recipe_with_a_password_in_a_url_is_refused_and_not_told(write_recipe, tmp_path, cli):
+    for verb in (["check"], ["run", "-o", tmp_path / "out"]):
+        recipe = write_recipe(sources__npp__path="https://me:hunter2@host/a.hdf")
+        found = cli(verb[0], recipe, *verb[1:])
+        assert found.code == 2
+        assert found.err[0].endswith(
+            "sources.npp.path: https://: the URL has a user name or password, or no number for a port."
+        )
+        assert "hunter2" not in "\n".join(found.out + found.err)
 
 
 def test_a_file_url_is_the_folder(finished, copied, cli):

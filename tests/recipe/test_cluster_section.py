@@ -134,3 +134,10 @@ def test_a_folder_of_workers_is_a_plain_absolute_one(load, path):
 def test_numbers_have_bounds(load, key, value):
     with pytest.raises(RecipeError, match=rf"cluster\.{key}"):
         load(SLURM | {key: value})
+
+
+@pytest.mark.parametrize(("section", "model"), [(SLURM, Slurm), (KUBERNETES, Kubernetes), (COILED, Coiled)])
+def test_the_keys_of_the_named_kind_alone_are_told(load, section, model):
+    with pytest.raises(RecipeError) as told:
+        load({**section, "nonsense": 1})
+    assert told.value.way_out == f"Remove it. Keys here: {', '.join(model.model_fields)}."

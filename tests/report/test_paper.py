@@ -74,6 +74,14 @@ def stems(folder, ending):
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
+def test_every_figure_of_a_run_is_known_by_name(drawn_paper):
+    # what `nepcube run --fresh` may delete
+    drawn = {p.stem.rpartition("_")[0] for p in drawn_paper.rglob("*_single.*")}
+    assert "map_partial" in drawn
+    assert drawn <= set(report.PAPER_FIGURES)
+    assert set(report.FIGURES) <= set(report.PAPER_FIGURES)
+
+
 def test_every_figure_of_the_study_is_there_in_two_widths_and_every_format(drawn_paper):
     wanted = {"map_regions", "map_nep_mean", "map_nep_slope", "map_slope_class", "map_cv_class", "map_partial"}
     wanted |= {f"map_partial_{driver}" for driver in spec.CLIMATE}

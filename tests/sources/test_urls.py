@@ -3,10 +3,12 @@
 import errno
 import functools
 import http.server
+import io
 import os
 import pickle
 import shutil
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,11 +40,40 @@ def web(tmp_path):
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         faults = ()
+        no_head, ranges = None, False
+
+        def first_byte(self):
+            content = (folder / self.path.partition("?")[0].strip("/")).read_bytes()
+            self.send_response(206 if content else 416)
+            self.send_header("Content-Range", f"bytes {'0-0' if content else '*'}/{len(content)}")
+            self.send_header("Content-Length", str(len(content[:1])))
+            self.end_headers()
+            return io.BytesIO(content[:1])
 
         def send_head(self):
             asked.append((self.command, self.path))
+            if self.command == "HEAD" and Handler.no_head:
+                self.send_error(Handler.no_head)
+                return None
+            if Handler.ranges and self.headers.get("Range") == "bytes=0-0":
+                return self.first_byte()
             if Handler.faults:
                 fault, Handler.faults = Handler.faults[0], Handler.faults[1:]
+                if fault == "status":
+                    self.wfile.write(b"no HTTP at all\r\n\r\n")
+                    self.close_connection = True
+                    return None
+                if fault == "chunked":
+                    self.send_response(200)
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    self.wfile.write(b"ff\r\nCDF")
+                    self.close_connection = True
+                    return None
+                if fault == "silent":
+                    time.sleep(0.4)
+                    self.close_connection = True
+                    return None
                 if fault == "cut":
                     self.send_response(200)
                     self.send_header("Content-Length", "100000")
@@ -169,12 +200,86 @@ def test_half_a_file_is_never_taken_for_one(web, own_cache):
     assert [name[25:] for name in os.listdir(own_cache)] == ["a.nc"]
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("code", [403, 405])
+@pytest.mark.parametrize("content", [b"CDF\x01" * 100, b""])
+def test_a_server_without_head(web, code, ranges, content):
+    # a URL of S3 that is signed for GET answers 403 to HEAD
+    web.handler.no_head, web.handler.ranges = code, ranges
+    (web.folder / "a.nc").write_bytes(content)
+    url = f"{web.url}/a.nc?X-Amz-Signature=abc"
+    assert fetched.head(url)[0] == len(content)
+    assert Path(fetched.local(url)).read_bytes() == content
+    assert [what for what, _ in web.asked] == ["HEAD", "GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("chunked", "IncompleteRead"), ("status", "BadStatusLine"), ("cut", "3 of 100000 bytes came")],
+)
+def test_what_is_no_answer_is_asked_for_again_and_then_told(web, fault, reason):
+    (web.folder / "a.nc").write_bytes(b"CDF\x01")
+    url = f"{web.url}/a.nc"
+    fetched._KNOWN[url] = (-1, "")
+    web.handler.faults = (fault,) * 2
+    assert Path(fetched.local(url)).read_bytes() == b"CDF\x01"
+    fetched._FOUND.clear()
+    shutil.rmtree(fetched.cache_folder())
+    web.handler.faults = (fault,) * 3
+    with pytest.raises(SourceError) as told:
+        fetched.local(url)
+    assert told.value.what == f"{url}: it cannot be fetched ({reason})."
+
+
+def test_a_silent_server_is_told_of_and_given_up(web, monkeypatch):
+    monkeypatch.setattr(fetched, "_SILENCE", 0.1)
+    monkeypatch.setattr(fetched, "_WAITS", (0.0,) * 6)
+    web.handler.faults = ("silent",) * 6
+    said = []
+    with fetched.telling(said.append), pytest.raises(SourceError) as told:
+        fetched.head(f"{web.url}/a.nc?token=hunter2")
+    assert said == [f"{web.url}/a.nc: no answer yet (nothing came for 0.1 s); asked again"] * 2
+    assert told.value.what == f"{web.url}/a.nc: it cannot be fetched (nothing came for 0.1 s)."
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("http://127.0.0.1:http/a.nc", "http://: the URL has a user name or password, or no number for a port."),
+        ("http://127.0.0.1:99999/a.nc", "http://127.0.0.1:99999/a.nc: it cannot be fetched ("),
+        ("http://127.0.0.1/a b.nc?sig=c d", "http://127.0.0.1/a b.nc: the URL has a space in it."),
+        ("http://[::1/a.nc", "http://: the URL names no host."),
+        ("http:///a.nc", "http:///a.nc: the URL names no bucket."),
+        ("http://a..b/a.nc", "http://a..b/a.nc: it cannot be fetched ("),
+    ],
+)
+def test_what_is_no_url_is_told_in_two_lines(url, what):
+    with pytest.raises(SourceError) as told:
+        nc.open_source("chirps", url)
+    assert told.value.what.startswith(what)
+
+
+def test_a_name_in_any_script(web):
+    (web.folder / "碳 1.nc").write_bytes(b"CDF\x01")
+    assert Path(fetched.local(f"{web.url}/碳%201.nc")).read_bytes() == b"CDF\x01"
+
+
+def test_no_error_tells_the_query(web, archive):
+    file = next((archive.directory / "chirps").glob("*.nc"))
+    (web.folder / "a.nc").write_bytes(file.read_bytes()[:-1000])
+    for name in ("a.nc", "none.nc"):
+        with pytest.raises(SourceError) as told:
+            nc.open_source("chirps", f"{web.url}/{name}?X-Amz-Signature=hunter2").load()
+        assert "hunter2" not in str(told.value)
+        assert told.value.what.startswith(f"{web.url}/{name}: ")
+
+
 def test_what_is_not_there_or_not_to_be_had(web, s3):
     for url in (f"{web.url}/none.nc", f"{s3.url}/none.nc"):
         with pytest.raises(SourceError) as told:
             nc.open_source("chirps", url)
         assert told.value.what == f"{url}: there is no such file."
-    web.handler.faults = (403,)
+    web.handler.faults = (403, 403)
     with pytest.raises(SourceError) as told:
         fetched.local(f"{web.url}/x.nc")
     assert told.value.what == f"{web.url}/x.nc: it cannot be fetched (403 Forbidden)."

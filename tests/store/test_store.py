@@ -11,6 +11,7 @@ import textwrap
 import threading
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -781,3 +782,30 @@ def test_zarr_is_not_needed_to_know_us():
     assert "nepcube" not in textwrap.dedent(READ).split("assert not")[0]
     assert zarr.__version__.startswith("3")
     assert issubclass(StoreError, NepcubeError)
+
+
+def test_chunks_are_on_the_disk_before_the_ledger_vouches_for_them(tmp_path, monkeypatch):
+    ledger = Ledger.open(tmp_path)
+    segments = tmp_path / ".nepcube" / "ledger"
+    brought, sync = [], LocalPlace.sync
+
+    def noted(place):
+        brought.append(sorted(p.name for p in segments.glob("*")))
+        sync(place)
+
+    monkeypatch.setattr(LocalPlace, "sync", noted)
+    ledger.add("ingest", "2001/0/0", {"cube.zarr/npp/c/0/0/0": 1})
+    assert brought == []
+    ledger.flush()
+    assert brought == [[]]
+    assert len(list(segments.iterdir())) == 1
+
+
+def test_what_cannot_be_brought_to_the_disk_is_an_error(tmp_path, monkeypatch):
+    def failing(name, **_):
+        return SimpleNamespace(syncfs=lambda _: -1)
+
+    monkeypatch.setattr("ctypes.CDLL", failing)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(OSError, match="cannot be brought to the disk"):
+        LocalPlace(tmp_path).sync()
