@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -19,6 +18,7 @@ from nepcube.errors import NepcubeError, StoreError
 from nepcube.execute import signals
 from nepcube.execute.engine import Cluster, Engine, J, R, Settings, Threads
 from nepcube.execute.probing import needed, require_all
+from nepcube.machine import cores
 
 Say = Callable[[str], None]
 
@@ -71,7 +71,7 @@ def make_engine(
         with _quiet(), _processes(settings.workers, say, preload) as client:
             yield Cluster(client, starting=settings.workers)
     else:
-        width = settings.threads or settings.workers or os.cpu_count() or 1
+        width = settings.threads or settings.workers or cores()
         with _one_core() if width == 1 else nullcontext():
             yield Threads(width)
 
@@ -95,7 +95,7 @@ class _Later:
     """Jobs on a cluster that is asked for when there is a first one: nobody waits in a queue for nothing."""
 
     def __init__(self, options: Mapping[str, Any], opened: ExitStack, say: Say, out: Path | None) -> None:
-        self.threads = os.cpu_count() or 1
+        self.threads = cores()
         self._options, self._opened, self._say, self._out = options, opened, say, out
         self._engine: Engine | None = None
 

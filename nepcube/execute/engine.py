@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.execute import signals
+from nepcube.machine import cores
 
 if TYPE_CHECKING:
     from nepcube.execute.probing import Need
@@ -114,7 +114,7 @@ class Cluster:
         self.need = need
         self.starting = starting
         self.width = starting or max(1, sum(client.nthreads().values()))
-        self.threads = min(self.width, os.cpu_count() or 1)
+        self.threads = min(self.width, cores())
         # a client whose scheduler is gone does not know any more where it was
         self.address = str(getattr(client.scheduler, "address", "") or "The cluster")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ from nepcube import recipe as recipes
 from nepcube.errors import RecipeError, StoreError
 from nepcube.execute import Settings
 from nepcube.grid import target_grid
+from nepcube.machine import cores
 from nepcube.pipeline.context import Options, cut_of
 from nepcube.pipeline.needs import Needs, maps_of, needs_of
 from nepcube.places import Place
@@ -65,7 +65,7 @@ def settle(
     RecipeError
         The budget is less than the smallest that the recipe can be run with.
     """
-    width = options.workers or os.cpu_count() or 1
+    width = options.workers or cores()
     processes = width if options.workers is not None and width > 1 else None
     if options.memory is None or options.scheduler is not None:
         return _settings(options, width, processes), options

@@ -14,6 +14,7 @@ from nepcube import _version
 from nepcube.errors import StoreError
 from nepcube.execute import Settings, clusters, make_engine
 from nepcube.execute.probing import Need, needed, require_all, versions
+from nepcube.machine import cores
 
 SLURM = {
     "kind": "slurm",
@@ -161,7 +162,7 @@ def test_no_cluster_is_asked_for_where_there_is_no_job(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with make_engine(Settings(cluster=SLURM), say=lambda _: None) as engine:
         assert list(engine.map(abs, [])) == []
-        assert engine.threads == os.cpu_count()
+        assert engine.threads == cores()
 
 
 def test_a_cluster_is_asked_for_once_and_given_back(monkeypatch, tmp_path):

@@ -84,7 +84,7 @@ def test_errors_of_nep_cost_their_maps_and_sums():
 
 
 def test_a_budget_takes_smaller_blocks_before_fewer_threads(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("dask.system.cpu_count", lambda: 4)
     # of so few years the blocks of ingest are the most
     recipe = recipe_of(years=(2001, 2009))
 
