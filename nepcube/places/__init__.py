@@ -3,9 +3,10 @@
 A place is light and can be sent to another process; credentials are taken from the environment of whoever uses it.
 """
 
+from nepcube.places.guarding import ask_guard, guarded
 from nepcube.places.local import LocalPlace
 from nepcube.places.naming import is_url, place_of
 from nepcube.places.place import Place, Seen
 from nepcube.places.remote import RemotePlace, told
 
-__all__ = ["LocalPlace", "Place", "RemotePlace", "Seen", "is_url", "place_of", "told"]
+__all__ = ["LocalPlace", "Place", "RemotePlace", "Seen", "ask_guard", "guarded", "is_url", "place_of", "told"]
