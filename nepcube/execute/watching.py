@@ -81,7 +81,7 @@ def let_tasks_end(client: Any, keys: Collection[str], say: Callable[[str], None]
     patience is over is told.
     """
     start = time.monotonic()
-    left, none, told = set(keys), 0, False
+    left, none, told, pause = set(keys), 0, False, 0.1
     # one that is on its way to a worker is not there yet at the first look
     while none < 2:
         rest = start + _PATIENCE - time.monotonic()
@@ -99,7 +99,9 @@ def let_tasks_end(client: Any, keys: Collection[str], say: Callable[[str], None]
         if left and not told and time.monotonic() - start > _SHORT:
             told = True
             say(f"workers: waiting for {len(left)} task(s) that have begun, {in_words(_PATIENCE)} at most")
-        time.sleep(0.1)
+        time.sleep(pause)
+        # each question is a line in the log of a worker
+        pause = min(2 * pause, 1.0) if left else pause
 
 
 def _at_work(client: Any, keys: Collection[str], patience: float) -> set[str]:

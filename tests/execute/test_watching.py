@@ -82,8 +82,9 @@ def stop_after(slow, begun, jobs):
 
 
 def test_a_stop_waits_for_what_workers_have_begun(client, slow, tmp_path, monkeypatch):
-    monkeypatch.setattr(watching, "_SHORT", 0.0)
-    job, said = slow(1.0), []
+    # by then no worker has the third task any more
+    monkeypatch.setattr(watching, "_SHORT", 0.25)
+    job, said = slow(1.5), []
     with RunLock(tmp_path / "out") as held:
         with (
             pytest.raises(KeyboardInterrupt),
@@ -96,7 +97,7 @@ def test_a_stop_waits_for_what_workers_have_begun(client, slow, tmp_path, monkey
     assert [line for line in said if line.startswith("w")] == [
         "workers: waiting for 2 task(s) that have begun, 60 seconds at most"
     ]
-    time.sleep(1.2)
+    time.sleep(1.7)
     assert job.names("written") == written
     assert len(job.names("begun")) == 2
 
