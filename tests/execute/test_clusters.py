@@ -131,7 +131,7 @@ def test_coiled_is_asked_for_machines(packages):
 def test_the_script_of_a_job(monkeypatch):
     import dask_jobqueue
 
-    monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", lambda self, **_: None)
+    monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", lambda self, *_, **__: None)
     made = clusters.KINDS["slurm"](SLURM)
     script = made.job_script().splitlines()
     made.close()
