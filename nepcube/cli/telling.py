@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nepcube.errors import NepcubeError, without_queries
-from nepcube.execute import memory_there
+from nepcube.machine import memory_there
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nepcube.execute.allocation import give_back_memory, memory_there
+    from nepcube.execute.allocation import give_back_memory
     from nepcube.execute.clusters import make_engine, on_cluster
     from nepcube.execute.engine import Engine, Settings, told
     from nepcube.execute.lock import RunLock
     from nepcube.execute.signals import Stopped, asked, stopping
 
 __all__ = [
-    "Engine", "RunLock", "Settings", "Stopped", "asked", "give_back_memory", "make_engine", "memory_there",
-    "on_cluster", "stopping", "told",
+    "Engine", "RunLock", "Settings", "Stopped", "asked", "give_back_memory", "make_engine", "on_cluster", "stopping",
+    "told",
 ]  # fmt: skip
 
 # the signals are minded before anything else is imported
@@ -25,7 +25,6 @@ _PLACES = {
     "asked": "signals",
     "give_back_memory": "allocation",
     "make_engine": "clusters",
-    "memory_there": "allocation",
     "on_cluster": "clusters",
     "stopping": "signals",
     "told": "engine",

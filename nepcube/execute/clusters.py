@@ -1,16 +1,15 @@
-"""Opening what jobs run on: threads, processes of this machine, an existing scheduler, or a cluster that is asked for.
-
-The kinds of cluster are a fixed list: a recipe names one and gives checked options, never a class or a line of shell.
-"""
+"""Opening what jobs run on: threads, own processes, an existing scheduler, or a cluster that is asked for."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,21 @@ from typing import Any
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.execute import signals
 from nepcube.execute.engine import Cluster, Engine, J, R, Settings, Threads
+from nepcube.execute.kinds import KINDS, NO_SPILLING
+from nepcube.execute.lock import Held
 from nepcube.execute.probing import needed, require_all
+from nepcube.execute.watching import Watch
+from nepcube.machine import cores
 
 Say = Callable[[str], None]
 
-# a worker's memory is what its jobs hold, which the plan bounds: nothing is spilled, no worker paused or ended for it
-_NO_SPILLING = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause", "terminate")}
-
 # a task goes on to another worker this often: its jobs are several, and each loss of a worker counts for all of them
 _LOSSES = 10
+# seconds within which a scheduler answers
+_ANSWERS = 15.0
+# seconds without a worker after which a run ends: on a cluster that others see to, and on own processes
+_NO_WORKER = 300.0
+_NO_PROCESS = 120.0
 # a worker is one core: zarr would code chunks on threads beside it
 _ONE_THREAD = {"ZARR_THREADING__MAX_WORKERS": "1"}
 
@@ -41,7 +46,12 @@ def _one_core() -> Iterator[None]:
 
 @contextmanager
 def make_engine(
-    settings: Settings, *, say: Say, out: Path | None = None, preload: Sequence[str] = ()
+    settings: Settings,
+    *,
+    say: Say,
+    out: Path | None = None,
+    held: Held | None = None,
+    preload: Sequence[str] = (),
 ) -> Iterator[Engine]:
     """Give an engine, and close what was opened for it.
 
@@ -53,6 +63,8 @@ def make_engine(
         Called with lines for the user: where the dashboard is.
     out : Path, optional
         The folder that the workers of a cluster must see.
+    held : Held, optional
+        The lock that the workers of a cluster look at before they write; own processes die with this one.
     preload : sequence of str
         Modules that own processes import while they start, beside what this one does before the first job.
 
@@ -62,41 +74,69 @@ def make_engine(
         The scheduler does not answer, or its workers cannot do the work.
     """
     if settings.scheduler:
-        with _quiet(), _existing(settings.scheduler) as client, on_cluster(client, say=say, out=out) as engine:
+        with (
+            _quiet(),
+            _existing(settings.scheduler) as client,
+            on_cluster(client, say=say, out=out, held=held) as engine,
+        ):
             yield engine
     elif settings.cluster is not None:
         with ExitStack() as opened:
-            yield _Later(settings.cluster, opened, say, out)
+            yield _Later(settings.cluster, opened, say, out, held)
     elif settings.workers and settings.workers > 1:
         with _quiet(), _processes(settings.workers, say, preload) as client:
-            yield Cluster(client, starting=settings.workers)
+            yield Cluster(client, starting=settings.workers, watch=Watch(say, _NO_PROCESS, _none_started))
     else:
-        width = settings.threads or settings.workers or os.cpu_count() or 1
+        width = settings.threads or settings.workers or cores()
         with _one_core() if width == 1 else nullcontext():
             yield Threads(width)
 
 
 @contextmanager
-def on_cluster(client: Any, *, say: Say, out: Path | None) -> Iterator[Engine]:
+def on_cluster(
+    client: Any, *, say: Say, out: Path | None, held: Held | None = None, watch: Watch | None = None
+) -> Iterator[Engine]:
     """Give an engine on the cluster of a client, once its workers are found fit.
+
+    Where its workers are lost, a client of a cluster object waits on, since that may bring others; any other waits for
+    five minutes.
 
     Raises
     ------
     StoreError
         There is no worker, or one has another version of something or does not see the output.
     """
-    with needed(out) as need:
+    if watch is None:
+        watch = Watch(say) if client.cluster is not None else Watch(say, _NO_WORKER, partial(_none_left, client))
+    with needed(out, held) as need:
         require_all(client, need)
         _tell_dashboard(client, say)
-        yield Cluster(client, need)
+        yield Cluster(client, need, watch=watch)
+
+
+def _none_left(client: Any, waited: str) -> StoreError:
+    address = getattr(client.scheduler, "address", None) or "The cluster"
+    return StoreError(
+        f"{address}: the cluster has had no worker for {waited}.",
+        "Start workers and run the same command: it continues.",
+    )
+
+
+def _none_started(waited: str) -> StoreError:
+    return StoreError(
+        f"--workers: all of them ended, and none came back within {waited}.",
+        "Take fewer workers, or none (threads), and run again: it continues.",
+    )
 
 
 class _Later:
     """Jobs on a cluster that is asked for when there is a first one: nobody waits in a queue for nothing."""
 
-    def __init__(self, options: Mapping[str, Any], opened: ExitStack, say: Say, out: Path | None) -> None:
-        self.threads = os.cpu_count() or 1
-        self._options, self._opened, self._say, self._out = options, opened, say, out
+    def __init__(
+        self, options: Mapping[str, Any], opened: ExitStack, say: Say, out: Path | None, held: Held | None
+    ) -> None:
+        self.threads = cores()
+        self._options, self._opened, self._say, self._out, self._held = options, opened, say, out, held
         self._engine: Engine | None = None
 
     @property
@@ -112,7 +152,11 @@ class _Later:
         if self._engine is None:
             self._opened.enter_context(_quiet())
             client = self._opened.enter_context(_asked_for(self._options, self._say))
-            self._engine = self._opened.enter_context(on_cluster(client, say=self._say, out=self._out))
+            wanted = self._options["workers"]
+            watch = Watch(self._say, wanted=wanted, again=partial(_ask_again, client.cluster, wanted, self._say))
+            self._engine = self._opened.enter_context(
+                on_cluster(client, say=self._say, out=self._out, held=self._held, watch=watch)
+            )
         return self._engine
 
 
@@ -121,9 +165,11 @@ def _existing(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        with signals.held():
+        with signals.held(), ThreadPoolExecutor(1) as apart:
+            # a client that does not come to be cannot be closed, and ends half a minute later with a traceback
+            apart.submit(asyncio.run, _greet(address)).result()
             client = Client(address, timeout="15s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
         raise StoreError(
             f"{address}: no Dask scheduler answers ({type(error).__name__}).",
             "Start `dask scheduler` and `dask worker` first, or leave --scheduler out.",
@@ -139,6 +185,15 @@ def _existing(address: str) -> Iterator[Any]:
             client.close()
 
 
+async def _greet(address: str) -> None:
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    met = connect(address, timeout=_ANSWERS, **Security().get_connection_args("client"))
+    # what takes the connection need not be of Dask, and may never say a word
+    (await asyncio.wait_for(met, _ANSWERS)).abort()
+
+
 @contextmanager
 def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
     import dask
@@ -148,7 +203,7 @@ def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
     before = set(multiprocessing.active_children())
     config: dict[str, Any] = {"distributed.worker.daemon": True, "distributed.scheduler.worker-ttl": None}
     # the profiles that workers keep of themselves grow for an hour
-    config |= _NO_SPILLING | {
+    config |= NO_SPILLING | {
         "distributed.scheduler.allowed-failures": _LOSSES,
         "distributed.worker.profile.enabled": False,
     }
@@ -236,68 +291,13 @@ def _asked_for(options: Mapping[str, Any], say: Say) -> Iterator[Any]:
         yield client
 
 
-def slurm(options: dict[str, Any]) -> Any:
-    """Ask SLURM for workers, one a job."""
-    jobqueue = _need("dask_jobqueue", "slurm")
-    given = {"queue": "queue", "account": "account", "local_directory": "local_directory", "interface": "interface"}
-    cluster = jobqueue.SLURMCluster(
-        cores=options["cores"],
-        processes=1,
-        memory=options["memory"],
-        walltime=options["walltime"],
-        scheduler_options={"dashboard_address": ":0"},
-        # the dask settings of workers come with the environment
-        job_script_prologue=[
-            f"export DASK_{key.upper().replace('.', '__')}={value}" for key, value in _NO_SPILLING.items()
-        ],
-        **{name: options[key] for key, name in given.items() if options.get(key) is not None},
-    )
-    cluster.scale(jobs=options["workers"])
-    return cluster
-
-
-def kubernetes(options: dict[str, Any]) -> Any:
-    """Ask the Dask operator of Kubernetes for workers, one a pod."""
-    operator = _need("dask_kubernetes.operator", "kubernetes")
-    size = {"cpu": str(options["cores"]), "memory": options["memory"].replace("iB", "i").replace("B", "")}
-    return operator.KubeCluster(
-        name=options["name"],
-        namespace=options["namespace"],
-        image=options["image"],
-        n_workers=options["workers"],
-        resources={"requests": size, "limits": size},
-        env={f"DASK_{key.upper().replace('.', '__')}": str(value) for key, value in _NO_SPILLING.items()},
-        quiet=True,
-    )
-
-
-def coiled(options: dict[str, Any]) -> Any:
-    """Ask Coiled for workers, one a machine."""
-    given = {"region": "region", "workspace": "workspace", "software": "software"}
-    return _need("coiled", "coiled").Cluster(
-        name=options["name"],
-        n_workers=options["workers"],
-        worker_cpu=options["cores"],
-        worker_memory=options["memory"],
-        environ={f"DASK_{key.upper().replace('.', '__')}": str(value) for key, value in _NO_SPILLING.items()},
-        shutdown_on_close=True,
-        **{name: options[key] for key, name in given.items() if options.get(key) is not None},
-    )
-
-
-KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {"slurm": slurm, "kubernetes": kubernetes, "coiled": coiled}
-
-
-def _need(module: str, extra: str) -> Any:
-    from importlib import import_module
-
+def _ask_again(cluster: Any, workers: int, say: Say) -> None:
+    # of those that are there or in a queue already nothing changes
     try:
-        return import_module(module)
-    except ImportError as error:
-        raise StoreError(
-            f"cluster: `kind: {extra}` needs a package that is not there ({error}).",
-            f"Install it with `pip install 'nepcube[{extra}]'`, or leave it out with --workers.",
-        ) from None
+        cluster.scale(workers)
+    except Exception as error:
+        told = " ".join(str(error).split())[:300]
+        say(f"warning: workers cannot be asked for again ({type(error).__name__}: {told})")
 
 
 def _has_bokeh() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.execute import signals
+from nepcube.execute.watching import Watch, let_tasks_end
+from nepcube.machine import cores
+from nepcube.places import guarded
 
 if TYPE_CHECKING:
     from nepcube.execute.probing import Need
@@ -107,14 +109,20 @@ class Cluster:
         What a worker must have, looked at on each before its first job.
     starting : int, optional
         Workers of one thread that are just being started; the first job waits for all of them.
+    watch : Watch, optional
+        Minds that there are workers.
     """
 
-    def __init__(self, client: Any, need: Need | None = None, *, starting: int | None = None) -> None:
+    def __init__(
+        self, client: Any, need: Need | None = None, *, starting: int | None = None, watch: Watch | None = None
+    ) -> None:
         self.client = client
         self.need = need
         self.starting = starting
+        self.watch = watch or Watch()
+        self._looked = time.monotonic()
         self.width = starting or max(1, sum(client.nthreads().values()))
-        self.threads = min(self.width, os.cpu_count() or 1)
+        self.threads = min(self.width, cores())
         # a client whose scheduler is gone does not know any more where it was
         self.address = str(getattr(client.scheduler, "address", "") or "The cluster")
 
@@ -128,7 +136,6 @@ class Cluster:
         again: deque[J] = deque()
         running: dict[str, list[J]] = {}
         pool = as_completed(loop=self.client.loop)
-        looked = time.monotonic()
         together = 1
 
         def submit() -> None:
@@ -144,16 +151,12 @@ class Cluster:
 
         try:
             submit()
-            for future in pool:
-                signals.look()
+            for future in self._ended(pool):
                 answer = self._result(future)
                 bundle = running.pop(future.key)
                 future.release()
                 again.extend(bundle[answer.begun :])
                 together = _fitting(answer, together)
-                if time.monotonic() - looked > _LOOK_AGAIN:
-                    # workers come and go
-                    self.width, looked = max(1, sum(self.client.nthreads().values())), time.monotonic()
                 if answer.fault is None:
                     submit()
                 yield from zip(bundle, answer.results, strict=False)
@@ -174,6 +177,25 @@ class Cluster:
                 with signals.held():
                     self._leave(set(running), pool)
 
+    def _ended(self, pool: Any) -> Iterator[Any]:
+        # the tasks as they end; none does where there is no worker
+        while not pool.is_empty():
+            self._look()
+            if pool.has_ready():
+                yield next(pool)
+            else:
+                with pool.thread_condition:
+                    pool.thread_condition.wait(0.1)
+
+    def _look(self) -> None:
+        signals.look()
+        if time.monotonic() - self._looked > _LOOK_AGAIN:
+            # workers come and go
+            there = self.client.nthreads()
+            self.width = max(1, sum(there.values()))
+            self.watch.look(len(there))
+            self._looked = time.monotonic()
+
     def _wait_for_workers(self) -> None:
         if self.starting is None:
             return
@@ -191,7 +213,14 @@ class Cluster:
         from distributed import KilledWorker
 
         try:
-            return future.result()
+            while True:
+                try:
+                    return future.result(timeout=_LOOK_AGAIN)
+                except TimeoutError:
+                    if future.status == "error":
+                        raise
+                # a task that had ended goes to another worker where its own is lost with the result
+                self._look()
         except KilledWorker:
             raise StoreError(
                 "The worker of a block died, and so did those that tried it after: most likely for want of memory.",
@@ -210,16 +239,11 @@ class Cluster:
             "Start it again, or another, and run the same command: it continues.",
         )
 
-    def _leave(self, keys: set[str], pool: Any, patience: float = 60.0) -> None:
-        # a task that has begun cannot be stopped; it must not write on after the lock is given back
-        end = time.monotonic() + patience
+    def _leave(self, keys: set[str], pool: Any) -> None:
+        # what has begun must not write on after the lock is given back
         try:
             self.client.cancel(list(pool.futures), force=True)
-            while time.monotonic() < end:
-                at_work = {key for tasks in self.client.processing().values() for key in tasks}
-                if not keys & at_work:
-                    return
-                time.sleep(0.1)
+            let_tasks_end(self.client, keys, self.watch.say)
         except (CancelledError, OSError, RuntimeError):
             return
 
@@ -246,10 +270,11 @@ def _answer(function: Callable[[Any], R], jobs: _Sealed, need: Need | None) -> _
     try:
         if need is not None:
             need.require()
-        for job in jobs.content:
-            results.append(_call(function, job))
-            if time.monotonic() - start > _TASK_SECONDS:
-                break
+        with guarded(None if need is None else need.guard):
+            for job in jobs.content:
+                results.append(_call(function, job))
+                if time.monotonic() - start > _TASK_SECONDS:
+                    break
     except NepcubeError as error:
         return _Answer(results, time.monotonic() - start, error)
     return _Answer(results, time.monotonic() - start)

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,38 @@ _BEAT = 10.0
 _STALE = 120.0
 # after a dead lock was taken over: two may have done so at once where the file system holds nobody off
 _SETTLE = 0.5
+# another machine may see the newest lock of a shared disk only at the second look
+_LOOKS = (0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a worker knows of its run's lock, sent with every task: a run that is dead cannot call its tasks back."""
+
+    out: Place
+    token: str
+
+    def require(self) -> None:
+        """Refuse to write where the lock is not that run's any more; it costs the read of a small file.
+
+        Raises
+        ------
+        StoreError
+            Another run has taken it over, or it is gone.
+        """
+        folder = self.out / ".nepcube"
+        for wait in _LOOKS:
+            if wait:
+                time.sleep(wait)
+                # listing makes a network file system look again
+                folder.names()
+            with contextlib.suppress(OSError):
+                if _read((folder / "lock").read() or b"").get("token") == self.token:
+                    return
+        raise StoreError(
+            f"{self.out}: the lock of the run that sent this task was taken over or removed.",
+            "One run at a time can write there: wait for the other, then run again: it continues.",
+        )
 
 
 class RunLock:
@@ -50,6 +83,11 @@ class RunLock:
         self._end = threading.Event()
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
+
+    @property
+    def held(self) -> Held:
+        """What its workers look at before they write."""
+        return Held(self._out, str(self._me["token"]))
 
     def __enter__(self) -> RunLock:
         _HELD.add(str(self._me["token"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from nepcube._version import __version__
 from nepcube.errors import StoreError
+from nepcube.execute.lock import Held
 
 # what is sent to workers is made by these, and what they compute depends on them
 _PACKAGES = ("dask", "distributed", "numpy", "xarray", "zarr")
@@ -38,10 +39,11 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Need:
-    """What a worker must have: the versions of the run, and sight of a file that it wrote."""
+    """What a worker must have: the versions of the run, sight of a file that it wrote, and, to write, its lock."""
 
     file: str | None
     versions: tuple[tuple[str, str], ...]
+    held: Held | None = None
 
     def require(self) -> None:
         """Raise what this process lacks; it is looked at once.
@@ -54,6 +56,11 @@ class Need:
         error = _lack(self)
         if error is not None:
             raise StoreError(*error)
+
+    @property
+    def guard(self) -> Callable[[], None] | None:
+        """What is to be called each time before something is written."""
+        return None if self.held is None else self.held.require
 
 
 @lru_cache(maxsize=8)
@@ -91,11 +98,11 @@ def look(need: Need) -> tuple[str, str] | None:
 
 
 @contextmanager
-def needed(out: Path | None) -> Iterator[Need]:
+def needed(out: Path | None, held: Held | None = None) -> Iterator[Need]:
     """Write the file that workers must see, and remove it in the end; without a folder, versions alone are needed."""
     mine = tuple(versions().items())
     if out is None:
-        yield Need(None, mine)
+        yield Need(None, mine, held)
         return
     folder = out.absolute() / ".nepcube"
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +111,7 @@ def needed(out: Path | None) -> Iterator[Need]:
     file = folder / f"{_PREFIX}{uuid4().hex}"
     file.write_bytes(b"")
     try:
-        yield Need(str(file), mine)
+        yield Need(str(file), mine, held)
     finally:
         file.unlink(missing_ok=True)
 

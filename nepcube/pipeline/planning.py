@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from nepcube import recipe as recipes
 from nepcube.errors import RecipeError, StoreError
-from nepcube.execute import Settings, memory_there
+from nepcube.execute import Settings
 from nepcube.grid import target_grid
+from nepcube.machine import cores, memory_there
 from nepcube.pipeline.context import Options, cut_of
 from nepcube.pipeline.needs import Needs, maps_of, needs_of, worker_needs
 from nepcube.places import Place
@@ -84,7 +84,7 @@ def settle(
             "--memory bounds what runs on this machine, and the workers of a cluster do not.",
             "Leave it out: the recipe's `cluster.memory`, or how `dask worker` was started, says what they have.",
         )
-    width = options.workers or os.cpu_count() or 1
+    width = options.workers or cores()
     processes = width if options.workers is not None and width > 1 else None
     if options.scheduler is not None:
         return _settings(options, width, processes), options

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nepcube import recipe as recipes
 from nepcube import sources
+from nepcube.machine import cores
 from nepcube.pipeline import inputs
 from nepcube.pipeline.fields import field_files
 from nepcube.pipeline.stratifying import stratum_files
@@ -113,7 +114,7 @@ def hash_inputs(recipe: recipes.Recipe, progress: Progress) -> list[dict[str, An
         }
 
     out: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for k, told in enumerate(pool.map(one, sorted(files)), start=1):
             out.append(told)
             progress("hash inputs", k, len(files))

@@ -228,7 +228,7 @@ def _do(
         with RunLock(folder) as lock:
             try:
                 seen = folder.path if isinstance(folder, LocalPlace) else None
-                with _engine(client, settings, say, seen) as engine:
+                with _engine(client, settings, say, seen, lock) as engine:
                     try:
                         _stages(stages, recipe, folder, lock, engine, options, progress, say, again)
                     finally:
@@ -322,10 +322,10 @@ def _stages(
         job.ledger.flush()
 
 
-def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path | None) -> Any:
+def _engine(client: Any, settings: Settings, say: Callable[[str], None], folder: Path | None, lock: RunLock) -> Any:
     if client is not None:
-        return on_cluster(client, say=say, out=folder)
-    return make_engine(settings, say=say, out=folder, preload=_NEEDED_BY_JOBS)
+        return on_cluster(client, say=say, out=folder, held=lock.held)
+    return make_engine(settings, say=say, out=folder, held=lock.held, preload=_NEEDED_BY_JOBS)
 
 
 def _require_before(job: Run, stage: str) -> None:

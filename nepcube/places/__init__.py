@@ -3,11 +3,13 @@
 A place is light and can be sent to another process; credentials are taken from the environment of whoever uses it.
 """
 
+from nepcube.places.guarding import ask_guard, guarded
 from nepcube.places.local import LocalPlace
 from nepcube.places.naming import identity, is_url, place_of, public, require_plain
 from nepcube.places.place import Place, Seen
 from nepcube.places.remote import RemotePlace, told
 
 __all__ = [
-    "LocalPlace", "Place", "RemotePlace", "Seen", "identity", "is_url", "place_of", "public", "require_plain", "told",
+    "LocalPlace", "Place", "RemotePlace", "Seen", "ask_guard", "guarded", "identity", "is_url", "place_of", "public",
+    "require_plain", "told",
 ]  # fmt: skip

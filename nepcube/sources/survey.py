@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nepcube.errors import NepcubeError
+from nepcube.machine import cores
 from nepcube.places import public
 from nepcube.sources.protocol import Finding
 
@@ -28,7 +29,7 @@ def open_all(paths: Sequence[str], look: Callable[[str], T]) -> list[T]:
     """Look at every file, side by side, and give what was seen in their order; the first fault is raised."""
     if len(paths) == 1:
         return [look(paths[0])]
-    with ThreadPoolExecutor(min(_THREADS, 2 * (os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(min(_THREADS, 2 * cores())) as pool:
         futures = [pool.submit(look, path) for path in paths]
         try:
             return [future.result() for future in futures]

@@ -18,6 +18,7 @@ import numpy as np
 
 from nepcube.errors import StoreError
 from nepcube.grid import Window
+from nepcube.places import ask_guard
 from nepcube.store.layout import compressors
 
 if TYPE_CHECKING:
@@ -102,11 +103,12 @@ class Pieces:
         Raises
         ------
         StoreError
-            A shard would not be whole.
+            A shard would not be whole, or the run that sent this does not hold the output any more.
         """
         target = self.target
         if target.inner is None:
             return self._sums
+        ask_guard()
         wanted = {
             ((w.y0 - self.window.y0) // target.inner, (w.x0 - self.window.x0) // target.inner) for w in self.windows()
         }

@@ -22,7 +22,7 @@ import numpy as np
 from nepcube import spec
 from nepcube.errors import StoreError
 from nepcube.grid import Window, dims, spatial_coords
-from nepcube.places import LocalPlace, Place, place_of
+from nepcube.places import LocalPlace, Place, ask_guard, place_of
 from nepcube.store.ending import at_once
 from nepcube.store.layout import TIME_CHUNK, Layout, compressors
 from nepcube.store.shards import write_shards
@@ -213,11 +213,12 @@ class Store:
         Raises
         ------
         StoreError
-            The window would cut a chunk.
+            The window would cut a chunk, or the run that sent this does not hold the output any more.
         """
         self._require_whole(window)
         if self.inner is not None:
             return write_shards(self, block, window, step)
+        ask_guard()
         ys, xs = window.slices
         places = [
             f"{y // self.chunk}/{x // self.chunk}"

@@ -14,6 +14,7 @@ from nepcube import _version
 from nepcube.errors import StoreError
 from nepcube.execute import Settings, clusters, make_engine
 from nepcube.execute.probing import Need, needed, require_all, versions
+from nepcube.machine import cores
 
 SLURM = {
     "kind": "slurm",
@@ -79,10 +80,24 @@ def test_slurm_is_asked_for_jobs_of_one_worker(packages):
         "walltime": "02:00:00",
         "scheduler_options": {"dashboard_address": ":0"},
         "job_script_prologue": [f"export {key}={value}" for key, value in SETTINGS.items()],
+        "worker_extra_args": ["--lifetime", "6600s", "--lifetime-stagger", "300s"],
         "queue": "normal",
         "local_directory": "/scratch/me",
     }
     assert made.scaled == {"jobs": 8}
+
+
+def test_what_a_site_needs_goes_with_slurm_jobs_too(packages):
+    import dask
+
+    site = {
+        "jobqueue.slurm.worker-extra-args": ["--lifetime", "1h"],
+        "jobqueue.slurm.job-script-prologue": ["module x"],
+    }
+    with dask.config.set(site):
+        made = clusters.KINDS["slurm"](SLURM)
+    assert made.given["worker_extra_args"][-2:] == ["--lifetime", "1h"]
+    assert made.given["job_script_prologue"][-1] == "module x"
 
 
 def test_kubernetes_is_asked_for_pods(packages):
@@ -116,7 +131,7 @@ def test_coiled_is_asked_for_machines(packages):
 def test_the_script_of_a_job(monkeypatch):
     import dask_jobqueue
 
-    monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", lambda self, **_: None)
+    monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", lambda self, *_, **__: None)
     made = clusters.KINDS["slurm"](SLURM)
     script = made.job_script().splitlines()
     made.close()
@@ -131,6 +146,7 @@ def test_the_script_of_a_job(monkeypatch):
     assert [line for line in script if line.startswith("export")] == [f"export {k}={v}" for k, v in SETTINGS.items()]
     assert "--nthreads 4 --memory-limit 16.00GiB" in script[-1]
     assert "--local-directory /scratch/me" in script[-1]
+    assert "--lifetime 6600s --lifetime-stagger 300s" in script[-1]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +177,7 @@ def test_no_cluster_is_asked_for_where_there_is_no_job(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with make_engine(Settings(cluster=SLURM), say=lambda _: None) as engine:
         assert list(engine.map(abs, [])) == []
-        assert engine.threads == os.cpu_count()
+        assert engine.threads == cores()
 
 
 def test_a_cluster_is_asked_for_once_and_given_back(monkeypatch, tmp_path):

@@ -34,7 +34,7 @@ def in_small_blocks(finished, tools, tmp_path_factory):
 
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_any_number_of_threads_gives_the_same_bytes(finished, in_small_blocks, tools, tmp_path, threads, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: threads)
+    monkeypatch.setattr("dask.system.cpu_count", lambda: threads)
     out = tools.do_stages(finished.recipe, tmp_path / "out", block=64)
     assert tools.chunk_files(out) == tools.chunk_files(in_small_blocks)
     tools.same_tables(out, in_small_blocks)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nepcube import machine
 from nepcube.errors import RecipeError
-from nepcube.execute import Settings, allocation, give_back_memory
+from nepcube.execute import Settings, give_back_memory
 from nepcube.pipeline import Options, planning
 from nepcube.pipeline.calibrating import STATED, calibrate, measure
 from nepcube.pipeline.estimating import estimate
@@ -84,7 +85,7 @@ def test_errors_of_nep_cost_their_maps_and_sums():
 
 
 def test_a_budget_takes_smaller_blocks_before_fewer_threads(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("dask.system.cpu_count", lambda: 4)
     # of so few years the blocks of ingest are the most
     recipe = recipe_of(years=(2001, 2009))
 
@@ -223,8 +224,8 @@ def test_the_memory_of_a_batch_job_is_seen(tmp_path, lines, files, least):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text + "\n")
-    assert min(allocation._limits(groups, root), default=None) == least
-    assert min(allocation._limits(tmp_path / "none", root), default=None) is None
+    assert min(machine._limits(groups, root), default=None) == least
+    assert min(machine._limits(tmp_path / "none", root), default=None) is None
 
 
 def test_a_cluster_is_planned_by_its_workers(recipe):
