@@ -3,11 +3,14 @@
 import os
 import random
 import signal
+import time
 
 import psutil
 import pytest
 from grid import Grid
-from ordeal import LINES, Command, odd
+from ordeal import LINES, STOPPED, Command, odd
+
+from nepcube.execute import RunLock
 
 KILLS = 5
 #: lines of a run after which workers have nothing to do any more
@@ -94,3 +97,54 @@ def test_a_scheduler_without_workers_is_told(finished, tmp_path):
         f"       Start `dask worker {grid.address}`.",
     ]
     assert not (tmp_path / "out").exists()
+
+
+SLOW = """
+import time
+from nepcube.store.writing import Store
+
+# dask loads it more than once
+if not hasattr(Store, "write_at_once"):
+    Store.write_at_once = Store.write
+
+    def slowly(self, *given, **options):
+        time.sleep(4)
+        return self.write_at_once(*given, **options)
+
+    Store.write = slowly
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_written_after_the_lock_is_gone(finished, tmp_path, monkeypatch, number):
+    (tmp_path / "slow.py").write_text(SLOW)
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", f"['{tmp_path / 'slow.py'}']")
+    grid = Grid(tmp_path / "grid")
+    monkeypatch.delenv("DASK_DISTRIBUTED__WORKER__PRELOAD")
+    out = tmp_path / "out"
+
+    def chunks():
+        return {str(file.relative_to(out)) for file in out.glob("cube.zarr/npp/c/*/*/*")}
+
+    try:
+        command = Command("run", finished.recipe, "-o", out, "--block", 64, "--scheduler", grid.address)
+        end = time.monotonic() + 60
+        while not chunks():
+            assert time.monotonic() < end, "\n".join(command.lines)
+            time.sleep(0.05)
+        # the next ones have begun
+        time.sleep(1.5)
+        os.kill(command.process.pid, number)
+        code, lines = command.ended()
+        assert odd(lines) == [], "\n".join(lines)
+        if number == signal.SIGINT:
+            assert (code, lines[-2:]) == (130, STOPPED)
+            assert lines[-3] == "workers: waiting for 2 task(s) that have begun, 60 seconds at most"
+            assert not (out / ".nepcube" / "lock").exists()
+        with RunLock(out):
+            before = chunks()
+            time.sleep(8)
+            assert chunks() == before
+    finally:
+        grid.close()
