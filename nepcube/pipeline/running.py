@@ -215,6 +215,7 @@ def _do(
     if isinstance(folder, LocalPlace):
         # workers of a cluster stand in other folders
         folder = LocalPlace(folder.path.absolute())
+    folder.require()
     if isinstance(recipe, str | os.PathLike):
         _require_other(Path(recipe), folder)
     if not isinstance(recipe, recipes.Recipe):
@@ -257,7 +258,6 @@ def _require_other(recipe: Path, folder: Place) -> None:
 
 def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
     # whether there was nothing before
-    folder.require()
     if isinstance(folder, LocalPlace) and folder.exists() and not folder.is_folder():
         raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
     clearing.require_room(recipe, folder, fresh=fresh)
