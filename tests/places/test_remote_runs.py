@@ -171,7 +171,7 @@ class StopAt:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "n"), [("ingest", 2), ("ingest", 9), ("analyse", 1), ("aggregate", 2)])
+@pytest.mark.parametrize(("stage", "n"), [("ingest", 2), ("ingest", 5), ("analyse", 1), ("aggregate", 2)])
 def test_a_run_into_a_bucket_stopped_and_continued(s3, finished, tools, stage, n):
     for each in STAGES[: STAGES.index(stage)]:
         run(finished.recipe, s3.url, each)
