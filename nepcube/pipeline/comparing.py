@@ -243,7 +243,7 @@ def _make_room(place: Place) -> None:
     if place.names() and (not (place / STORE).is_folder() or (place / ".nepcube").is_folder()):
         raise StoreError(f"{place}: it holds other files and no comparison.", "Choose another folder with -o.")
     # first what vouches for the rest
-    (place / STORE / "zarr.json").delete()
+    store.uncommit(place / STORE)
     (place / STORE).delete_tree()
     for name in TABLES:
         (place / "tables" / f"{name}.csv").delete()

@@ -18,12 +18,13 @@ from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, 
 from nepcube.pipeline import clearing, inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
-from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
+from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, prepare, silent
+from nepcube.pipeline.damage import damage_of, take_back_damage
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import cluster_of, settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import export_figures, export_tables, read_tables, report
-from nepcube.pipeline.status import damage_of, take_back_damage
+from nepcube.pipeline.stages import is_done
 from nepcube.pipeline.stratifying import missing_strata
 from nepcube.places import LocalPlace, Place, place_of
 

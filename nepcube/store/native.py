@@ -17,6 +17,7 @@ import numpy as np
 from nepcube.errors import StoreError
 from nepcube.places import Place, place_of
 from nepcube.store.layout import CHUNK, compressors
+from nepcube.store.naming import METADATA
 from nepcube.store.writing import recording
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class NativeSeries:
     @property
     def exists(self) -> bool:
         """Whether the series was created and is still there."""
-        return self._meta() is not None and (self.path / "values" / "zarr.json").exists()
+        return self._meta() is not None and (self.path / "values" / METADATA).exists()
 
     @property
     def grid(self) -> dict[str, Any] | None:
@@ -90,7 +91,7 @@ class NativeSeries:
                 raise StoreError(f"{self.path}: it has another grid ({change}).", "Delete it: it is made again.")
             stamps = known["time"] + [t for t in stamps if t not in set(known["time"])]
         shape = (len(stamps), *like.shape[-2:])
-        if known is not None and (self.path / "values" / "zarr.json").exists():
+        if known is not None and (self.path / "values" / METADATA).exists():
             zarr.open_array(self.path.zarr(write=True), path="values", mode="r+").resize(shape)
         else:
             (self.path / "values").delete_tree()
