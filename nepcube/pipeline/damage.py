@@ -110,7 +110,7 @@ def _take_back_parts(ledger: Ledger, stages: Iterable[str]) -> None:
 def _changed_in(out: Place, damaged: Iterable[Damage]) -> list[tuple[str, str]]:
     # stage and unit of chunks of native series from which something may have been sampled: to read one that is missing
     # is an error
-    return [(stage, unit) for stage, unit, key in damaged if _is_native(stage) and _there(out, key)]
+    return [(stage, unit) for stage, unit, key in damaged if _is_native(stage) and (out / key).exists()]
 
 
 def _take_back_sampled(ledger: Ledger, changed: Sequence[tuple[str, str]]) -> None:
@@ -122,10 +122,3 @@ def _take_back_sampled(ledger: Ledger, changed: Sequence[tuple[str, str]]) -> No
     ledger.drop("ingest", sampled)
     ledger.drop("analyse", {u for u in ledger.done("analyse") if u[:1].isdigit()})
     ledger.forget(CLIMATE)
-
-
-def _there(out: Place, key: str) -> bool:
-    place = out
-    for name in key.split("/"):
-        place = place / name
-    return place.exists()

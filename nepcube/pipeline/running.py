@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -184,6 +183,7 @@ def _exported(
 ) -> list[Path | str]:
     # something made of a finished output, which must be that of the recipe
     place = place_of(out)
+    place.require()
     read_tables(place)
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
@@ -225,7 +225,8 @@ def _do(
     cluster = cluster_of(recipe, options)
     if cluster is not None:
         settings = replace(settings, cluster=cluster.model_dump())
-    made = _made(recipe, folder, fresh=options.fresh)
+    clearing.require_room(recipe, folder, fresh=options.fresh)
+    made = folder.make()
     try:
         with RunLock(folder) as lock:
             try:
@@ -255,22 +256,6 @@ def _require_other(recipe: Path, folder: Place) -> None:
         raise StoreError(
             f"{recipe}: the run would write its resolved recipe over it.", "Choose another output folder with -o."
         )
-
-
-def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
-    # whether there was nothing before
-    if isinstance(folder, LocalPlace) and folder.exists() and not folder.is_folder():
-        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
-    clearing.require_room(recipe, folder, fresh=fresh)
-    if not isinstance(folder, LocalPlace):
-        return not folder.is_folder()
-    made = not folder.exists()
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", f"{full} another output with -o.") from None
-    return made
 
 
 def _stages(

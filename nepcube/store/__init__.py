@@ -1,10 +1,11 @@
 """The only room that writes or opens our Zarr: layout, whole-unit writes, the ledger, the commit, verification."""
 
 from nepcube.store.ending import let_end
+from nepcube.store.grids import grid_change, native_grid
 from nepcube.store.layout import CHUNK, Layout, Sides, chunk_side, sides_for, sides_of
 from nepcube.store.ledger import Ledger
 from nepcube.store.naming import CLIMATE, CUBE, METADATA, STATISTICS, STORES, metadata_of, root_of, uncommit
-from nepcube.store.native import NativeSeries, grid_change, native_grid
+from nepcube.store.native import NativeSeries
 from nepcube.store.reading import (
     lazy_maps,
     maps_of,
