@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 # the query of a URL, which may be a key to what it names, up to the signs that end a sentence
@@ -11,6 +12,11 @@ _QUERY = re.compile(r"(https?://[^\s?]*)\?\S*?(?=[:,;.)'\"]*(?:\s|$))")
 def without_queries(text: str) -> str:
     """Give a text with the URLs in it cut before their query."""
     return _QUERY.sub(r"\1", text) if "://" in text else text
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether what the system refuses is room: on a disk, or of a quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class NepcubeError(Exception):

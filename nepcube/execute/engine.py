@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nepcube.errors import NepcubeError, StoreError
+from nepcube.errors import NepcubeError, StoreError, is_full
 from nepcube.execute import signals
 from nepcube.execute.watching import Watch, let_tasks_end
 from nepcube.machine import cores
@@ -302,13 +302,12 @@ def _call(function: Callable[[Any], R], job: Any) -> R:
         raise told(error) from None
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _TOO_MANY = {errno.EMFILE, errno.ENFILE}
 
 
 def told(error: OSError) -> Exception:
     """Turn a fault of the disk or of a file into an error for the user, and give any other error as it is."""
-    if error.errno in _FULL:
+    if is_full(error):
         return StoreError(
             f"{error.filename or 'The output'}: no room is left on the disk.",
             "Make room, and run the same command again: it continues.",

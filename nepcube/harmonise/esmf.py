@@ -26,9 +26,11 @@ import numpy as np
 
 from nepcube.errors import GridError, NepcubeError
 from nepcube.grid import Window
+from nepcube.harmonise.esmf_grids import centres_of, grid_dataset
 from nepcube.harmonise.positions import Lattice, positions
 from nepcube.harmonise.tiles import DEFAULT, METHODS, Tile, source_extent, tiles
-from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
+from nepcube.harmonise.weight_files import read_weights, write_weights
+from nepcube.harmonise.weights import Weights, apply_weights
 from nepcube.places import LocalPlace, Place, RemotePlace, place_of
 
 if TYPE_CHECKING:
@@ -214,8 +216,8 @@ def _make(
     corners = method == "conservative"
     ours = (source.y0 - source.dy / 2, source.dy, source.x0 - source.dx / 2, source.dx)
     theirs = (grid.affine.f, grid.affine.e, grid.affine.c, grid.affine.a)
-    ds_in = _grid_dataset(source.crs, ours, tile.rows, tile.columns, corners=corners)
-    ds_out = _grid_dataset(str(grid.crs), theirs, *wide.slices, corners=corners)
+    ds_in = grid_dataset(source.crs, ours, tile.rows, tile.columns, corners=corners)
+    ds_out = grid_dataset(str(grid.crs), theirs, *wide.slices, corners=corners)
     shape = wide.shape
     rows, columns, values = _call(xesmf, ds_in, ds_out, METHODS[method], tile)
     inside = np.zeros(shape, bool)
@@ -233,8 +235,8 @@ def _make(
         target_shape=(height, width),
         method=METHODS[method],
     )
-    lat, lon = _centres(ds_out)
-    return weights, {"a": _centres(ds_in), "b": (lat[inner], lon[inner])}
+    lat, lon = centres_of(ds_out)
+    return weights, {"a": centres_of(ds_in), "b": (lat[inner], lon[inner])}
 
 
 def _call(
@@ -277,67 +279,6 @@ def _on_the_source(source: Lattice, grid: GeoBox, window: Window) -> NDArray[np.
     # a centre that falls on an edge belongs to the cell that begins there
     r, c = np.floor(rows + 0.5), np.floor(columns + 0.5)
     return np.asarray((r >= 0) & (r < source.rows) & (c >= 0) & (c < source.columns))
-
-
-# --------------------------------------------------------------------------------------------------------------- grids
-
-
-def _grid_dataset(
-    crs: str, edges: tuple[float, float, float, float], rows: slice, columns: slice, *, corners: bool
-) -> xr.Dataset:
-    """Give what xESMF wants of a part of a grid: `lat`, `lon`, with `lat_b`, `lon_b` and with `mask` where needed.
-
-    `edges` are the first edge and the step of rows and of columns. Coordinates are counted from the first edge of the
-    whole grid, so that two tiles agree on the edge between them.
-    """
-    import xarray as xr
-
-    y_edge, dy, x_edge, dx = edges
-    j, i = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
-    y, x = y_edge + (j + 0.5) * dy, x_edge + (i + 0.5) * dx
-    y_b, x_b = y_edge + np.append(j, rows.stop) * dy, x_edge + np.append(i, columns.stop) * dx
-    if _counts_degrees(crs):
-        ds = xr.Dataset(coords={"lat": ("lat", y), "lon": ("lon", x)})
-        # the outermost cells of a grid of points reach beyond the poles
-        return ds.assign_coords(lat_b=("lat_b", np.clip(y_b, -90, 90)), lon_b=("lon_b", x_b)) if corners else ds
-    lat, lon, off = _geographic(crs, y, x, abs(dx))
-    ds = xr.Dataset(coords={"lat": (("y", "x"), lat), "lon": (("y", "x"), lon)})
-    if corners:
-        lat_b, lon_b, off_b = _geographic(crs, y_b, x_b, abs(dx))
-        off |= off_b[1:, 1:] | off_b[1:, :-1] | off_b[:-1, 1:] | off_b[:-1, :-1]
-        ds = ds.assign_coords(lat_b=(("y_b", "x_b"), lat_b), lon_b=(("y_b", "x_b"), lon_b))
-    if off.any():
-        ds["mask"] = (("y", "x"), (~off).astype(np.int32))
-    return ds
-
-
-def _geographic(
-    crs: str, y: NDArray[np.float64], x: NDArray[np.float64], step: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    # latitudes, longitudes, and what lies off the globe: PROJ wraps it round, so that it does not come back
-    from pyproj import Transformer
-
-    xx, yy = np.meshgrid(x, y)
-    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(xx, yy)
-    back_x, back_y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
-    with np.errstate(invalid="ignore"):
-        on = (np.abs(lat) <= 90) & (np.abs(back_x - xx) < 0.1 * step) & (np.abs(back_y - yy) < 0.1 * step)
-    return np.where(on, lat, 0.0), np.where(on, lon, 0.0), ~on
-
-
-def _counts_degrees(crs: str) -> bool:
-    from pyproj import CRS
-
-    the = CRS.from_user_input(crs)
-    wgs84 = the.ellipsoid is not None and abs(the.ellipsoid.semi_major_metre - 6378137.0) < 1e-3
-    return bool(the.is_geographic and wgs84 and the.prime_meridian is not None and the.prime_meridian.longitude == 0)
-
-
-def _centres(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    lat, lon = ds["lat"].values, ds["lon"].values
-    if lat.ndim == 1:
-        lat, lon = np.meshgrid(lat, lon, indexing="ij")
-    return lat, lon
 
 
 # ------------------------------------------------------------------------------------------------------------ applying

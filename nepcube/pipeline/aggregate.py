@@ -17,8 +17,9 @@ from nepcube.grid import Window, windows
 from nepcube.pipeline.analyse import statistics_attrs
 from nepcube.pipeline.bases import basis_table
 from nepcube.pipeline.classing import CODED, MAPS, Classes, classes_of, domain_map
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, take_away, unseal
+from nepcube.pipeline.context import Run
 from nepcube.pipeline.provenance import note_regions
+from nepcube.pipeline.stages import begin, commit, finish, is_done, take_away, unseal
 from nepcube.pipeline.stratifying import layouts_of, maps_there, open_strata
 from nepcube.pipeline.summing import HIGHLY, Job, Sums, label_job, sum_job
 from nepcube.pipeline.uncertainty import TABLES as UNCERTAINTY_TABLES

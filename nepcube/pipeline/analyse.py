@@ -15,9 +15,14 @@ from nepcube.grid import Window, dims, spatial_coords, windows
 from nepcube.pipeline import inputs
 from nepcube.pipeline.cells import compute_statistics
 from nepcube.pipeline.climate import leave_climate, write_climate
-from nepcube.pipeline.context import (
+from nepcube.pipeline.context import Run
+from nepcube.pipeline.fields import keep_fields, read_fields
+from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, outdate_analysis
+from nepcube.pipeline.keeping import keep_native, native_series
+from nepcube.pipeline.needs import STRIPS
+from nepcube.pipeline.sampling import Sampling, sampling_of
+from nepcube.pipeline.stages import (
     CLIMATE,
-    Run,
     begin,
     commit,
     finish,
@@ -27,11 +32,6 @@ from nepcube.pipeline.context import (
     unit_of,
     unseal,
 )
-from nepcube.pipeline.fields import keep_fields, read_fields
-from nepcube.pipeline.ingest import analysed_arrays, cube_attrs, outdate_analysis
-from nepcube.pipeline.keeping import keep_native, native_series
-from nepcube.pipeline.needs import STRIPS
-from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.pipeline.uncertainty import errors_of, named_maps
 from nepcube.years import span_of
 

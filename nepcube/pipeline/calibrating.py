@@ -122,7 +122,7 @@ def _ingest(recipe: recipes.Recipe, grid: GeoBox) -> tuple[float, float, float, 
     drivers = recipe.sources.drivers
     out |= dict.fromkeys(drivers, field)
     with tempfile.TemporaryDirectory(prefix="nepcube-check-") as folder:
-        target = store.Store(LocalPlace(Path(folder) / "cube.zarr"), grid, _CHUNK)
+        target = store.Store(LocalPlace(Path(folder) / store.CUBE), grid, _CHUNK)
         target.create([store.Layout(str(n), str(v.dtype), {}, yearly=True) for n, v in out.items()], (2001, 2002))
         target.write(out, window, step=0)
         begun = time.process_time()

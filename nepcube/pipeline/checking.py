@@ -14,10 +14,12 @@ from nepcube import sources
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.pipeline import calibrating, inputs
 from nepcube.pipeline.clearing import require_room
-from nepcube.pipeline.context import Options, geographic_bounds, grid_of, require_same_cube
+from nepcube.pipeline.context import Options, geographic_bounds, grid_of
+from nepcube.pipeline.damage import damage_of
 from nepcube.pipeline.estimating import Estimate, estimate
 from nepcube.pipeline.planning import Plan, make_plan
-from nepcube.pipeline.status import damage_of, status
+from nepcube.pipeline.stages import require_same_cube
+from nepcube.pipeline.status import status
 from nepcube.places import Place, place_of
 from nepcube.store import Ledger
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from nepcube import recipe as recipes
 from nepcube import report as report_room
+from nepcube import store
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.pipeline.aggregate import TABLES, is_by_stratum
 from nepcube.pipeline.provenance import PROVENANCE
@@ -20,7 +21,6 @@ from nepcube.pipeline.reporting import paper_folder
 from nepcube.pipeline.validating import NAME as VALIDATION
 from nepcube.places import LocalPlace, Place, place_of, public
 
-STORES = ("cube.zarr", "statistics.zarr", "climate.zarr")
 _FILES = ("report.html", "recipe.yaml", PROVENANCE)
 _ENDINGS = ("csv", *report_room.FORMATS)
 # of a scheduler or of --log: no file of a run is called so
@@ -88,9 +88,9 @@ def clear(out: Place) -> None:
     # mark of a run, so that what is left can be cleared later
     (own / "stages.json").write_text("{}")
     (own / "ledger").delete_tree()
-    for name in STORES:
-        (out / name / "zarr.json").delete()
-    for name in STORES:
+    for name in store.STORES:
+        store.uncommit(out / name)
+    for name in store.STORES:
         (out / name).delete_tree()
     for name in ("native", "weights"):
         (own / name).delete_tree()
@@ -118,7 +118,7 @@ def _is_paper(name: str) -> bool:
 
 def _published(out: Place) -> set[str]:
     # the maps of the store, and what the item says of those of an earlier recipe
-    names = {f"{name}.tif" for name in (out / "statistics.zarr").names()} | {"item.json"}
+    names = {f"{name}.tif" for name in (out / store.STATISTICS).names()} | {"item.json"}
     with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError):
         item = json.loads((out / "published" / "item.json").read_text() or "{}")
         names |= {str(asset["href"]).rpartition("/")[2] for asset in item.get("assets", {}).values()}
@@ -140,7 +140,7 @@ def _remove_empty(folder: Place) -> None:
 
 def leave(out: Place) -> None:
     """Take back what a run wrote that made its folder and could not begin; a file of anybody else stays."""
-    if not (out / "cube.zarr").is_folder():
+    if not (out / store.CUBE).is_folder():
         (out / ".nepcube").delete_tree()
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from nepcube import store
 from nepcube.grid import windows
-from nepcube.pipeline.context import CLIMATE, Run, commit, take_away, unit_of
+from nepcube.pipeline.context import Run
 from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
 from nepcube.pipeline.sampling import Climate, sampling_of
+from nepcube.pipeline.stages import CLIMATE, commit, take_away, unit_of
 
 if TYPE_CHECKING:
     from nepcube.grid import Window

@@ -23,7 +23,7 @@ from nepcube.pipeline.context import Progress, silent
 from nepcube.pipeline.differing import Drawing, draw, told_attrs, told_notes
 from nepcube.pipeline.outputs import Output, open_output, require_comparable
 from nepcube.pipeline.reporting import paper_folder
-from nepcube.places import LocalPlace, Place, place_of
+from nepcube.places import Place, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,12 +238,10 @@ def _layout(a: store.Layout, b: store.Layout) -> store.Layout:
 def _make_room(place: Place) -> None:
     # a comparison that is there is replaced; nothing else is touched
     place.require()
-    if isinstance(place, LocalPlace) and place.exists() and not place.is_folder():
-        raise StoreError(f"{place}: this is a file, not a folder.", "Choose another folder with -o.")
     if place.names() and (not (place / STORE).is_folder() or (place / ".nepcube").is_folder()):
         raise StoreError(f"{place}: it holds other files and no comparison.", "Choose another folder with -o.")
     # first what vouches for the rest
-    (place / STORE / "zarr.json").delete()
+    store.uncommit(place / STORE)
     (place / STORE).delete_tree()
     for name in TABLES:
         (place / "tables" / f"{name}.csv").delete()

@@ -12,9 +12,10 @@ from nepcube import recipe as recipes
 from nepcube.execute import give_back_memory
 from nepcube.grid import Window, windows
 from nepcube.pipeline import inputs
-from nepcube.pipeline.context import Run, begin, commit, finish, is_done, take_away, unit_of, unseal
+from nepcube.pipeline.context import Run
 from nepcube.pipeline.keeping import hold_grids, keep_native, native_series, note_grids
 from nepcube.pipeline.sampling import ELEVATION, Climate, constant_on, open_elevation, sampling_of
+from nepcube.pipeline.stages import begin, commit, finish, is_done, take_away, unit_of, unseal
 from nepcube.years import span_of, year_comment
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def ingest(run: Run) -> None:
     fields = {q: sources[q][0][q] for q in run.recipe.sources.drivers}
     if hold_grids(run, fields):
         # what the cube holds was sampled from other cells
-        run.ledger.release([f"{run.cube.path.name}/zarr.json"])
+        run.ledger.release([store.root_of(run.cube.path.name)])
         run.cube.uncommit()
         run.ledger.forget(STAGE)
         _remove_analysis(run)

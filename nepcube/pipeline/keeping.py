@@ -1,11 +1,11 @@
-"""Climate that is kept on its own grid: made a year at a time, held against the grid of its files, taken back.
+"""Climate that is kept on its own grid: made a year at a time, and held against the grid of its files.
 
 It is no result: it may be deleted when a run is finished, and is made again when it is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -14,16 +14,15 @@ from dask.threaded import get as get_threaded
 
 from nepcube import store
 from nepcube.errors import SourceError
-from nepcube.pipeline.context import CLIMATE, Run
-from nepcube.store import Ledger
+from nepcube.pipeline.context import Run
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from nepcube.places import Place
 
-#: the series of the relief that temperature belongs to
-OROGRAPHY = "orography"
+#: what the ledger calls the series of the relief that temperature belongs to
+RELIEF = "native/orography"
 # what the ledger calls the grids of climate that the cube was ingested from
 _GRIDS = "native-grids"
 _FREQUENCIES = ("year", "month", "day")
@@ -35,15 +34,16 @@ _PIECE_CELLS = 2**23
 
 def native_series(run: Run, quantity: str, frequency: str) -> store.NativeSeries:
     """Give the place of an aggregated native series."""
-    return _series(run.out, f"native/{quantity}-{frequency}")
+    return series_of(run.out, f"native/{quantity}-{frequency}")
 
 
 def orography_series(run: Run) -> store.NativeSeries:
     """Give the place of the relief that temperature belongs to."""
-    return _series(run.out, f"native/{OROGRAPHY}")
+    return series_of(run.out, RELIEF)
 
 
-def _series(out: Place, stage: str) -> store.NativeSeries:
+def series_of(out: Place, stage: str) -> store.NativeSeries:
+    """Give the place of a native series by what the ledger calls it."""
     return store.NativeSeries(out / ".nepcube" / "native" / f"{stage.removeprefix('native/')}.zarr")
 
 
@@ -196,53 +196,3 @@ def _pieces(parts: list[xr.DataArray], most: int = 31) -> Iterable[list[xr.DataA
     most = max(1, min(most, _PIECE_CELLS // max(1, parts[0][0].size)))
     for start in range(0, parts[0].sizes["time"], most):
         yield [parts[0].isel(time=slice(start, start + most))]
-
-
-Damage = tuple[str, str, str]
-
-
-def without_cleared(out: Place, found: Iterable[Damage]) -> tuple[tuple[Damage, ...], list[str]]:
-    """Leave out the chunks of series that were cleared away, which is no damage; name those series, too."""
-    cleared: dict[str, bool] = {}
-    damaged = []
-    for one in found:
-        stage = one[0]
-        if stage.startswith("native/") and stage not in cleared:
-            cleared[stage] = not _series(out, stage).exists
-        if not cleared.get(stage, False):
-            damaged.append(one)
-    return tuple(damaged), [stage for stage, gone in cleared.items() if gone]
-
-
-def maker_of(stage: str) -> str:
-    """Name the stage that makes what the ledger calls `stage`."""
-    if not stage.startswith("native/"):
-        return stage
-    return "ingest" if stage == f"native/{OROGRAPHY}" or stage.endswith("-year") else "analyse"
-
-
-def changed_in(out: Place, damaged: Iterable[Damage]) -> list[tuple[str, str]]:
-    """Give stage and unit of chunks of native series that changed, from which something may have been sampled.
-
-    One that is missing was never read: that is an error.
-    """
-    return [(stage, unit) for stage, unit, key in damaged if stage.startswith("native/") and _there(out, key)]
-
-
-def take_back_sampled(ledger: Ledger, changed: Sequence[tuple[str, str]]) -> None:
-    """Take back what may have been sampled from such chunks."""
-    if not changed:
-        return
-    years = {unit.partition("/")[0] for stage, unit in changed if stage.endswith("-year")}
-    every = any(stage == f"native/{OROGRAPHY}" for stage, _ in changed)
-    sampled = {u for u in ledger.done("ingest") if u[:1].isdigit() and (every or u.partition("/")[0] in years)}
-    ledger.drop("ingest", sampled)
-    ledger.drop("analyse", {u for u in ledger.done("analyse") if u[:1].isdigit()})
-    ledger.forget(CLIMATE)
-
-
-def _there(out: Place, key: str) -> bool:
-    place = out
-    for name in key.split("/"):
-        place = place / name
-    return place.exists()

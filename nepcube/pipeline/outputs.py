@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,11 +35,11 @@ class Output:
 
     @property
     def cube(self) -> Place:
-        return self.place / "cube.zarr"
+        return self.place / store.CUBE
 
     @property
     def statistics(self) -> Place:
-        return self.place / "statistics.zarr"
+        return self.place / store.STATISTICS
 
     @property
     def name(self) -> str:
@@ -59,7 +58,7 @@ class Output:
     @cached_property
     def sides(self) -> store.Sides:
         """How the maps are cut into chunks and shards."""
-        return store.sides_of(json.loads((self.statistics / "nep_mean" / "zarr.json").read_text() or "{}"))
+        return store.sides_of(store.metadata_of(self.statistics / "nep_mean"))
 
     @cached_property
     def attrs(self) -> dict[str, Any]:
@@ -88,12 +87,10 @@ def open_output(where: str | os.PathLike[str] | Place) -> Output:
     from odc.geo.geobox import GeoBox
 
     place = place_of(where)
-    place.require()
-    if not (place / ".nepcube").is_folder():
-        raise StoreError(f"{place}: this is no output of nepcube.", "Name the folder that was given to `run` with -o.")
+    require_output(place)
     parts = store.Ledger.open(place).parts()
     missing = [stage for stage in _NEEDED if stage not in parts]
-    open_stores = [n for n in ("cube.zarr", "statistics.zarr") if not store.is_committed(place / n)]
+    open_stores = [n for n in (store.CUBE, store.STATISTICS) if not store.is_committed(place / n)]
     text = (place / "recipe.yaml").read_text()
     if missing or open_stores or text is None:
         what = f"`{missing[0]}` is not done" if missing else f"{(*open_stores, 'recipe.yaml')[0]} is not there"
@@ -105,6 +102,18 @@ def open_output(where: str | os.PathLike[str] | Place) -> Output:
     first, last = parts["aggregate"]["period"]
     grid = GeoBox((rows, columns), Affine(*affine), crs)
     return Output(place, grid, (int(first), int(last)), yaml.safe_load(text))
+
+
+def require_output(place: Place) -> None:
+    """Refuse a folder that no run wrote into.
+
+    Raises
+    ------
+    StoreError
+    """
+    place.require()
+    if not (place / ".nepcube").is_folder():
+        raise StoreError(f"{place}: this is no output of nepcube.", "Name the folder that was given to `run` with -o.")
 
 
 def require_comparable(a: Output, b: Output, out: Place) -> range:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nepcube import publish as publish_room
 from nepcube import store
-from nepcube.pipeline.context import Run, begin, finish, geographic_bounds, is_done
+from nepcube.pipeline.context import Run, geographic_bounds
+from nepcube.pipeline.stages import begin, finish, is_done
 
 STAGE = "publish"
 

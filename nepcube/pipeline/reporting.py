@@ -20,12 +20,13 @@ from nepcube.errors import RecipeError, StoreError
 from nepcube.grid import geobox_of
 from nepcube.pipeline import provenance
 from nepcube.pipeline.aggregate import TABLES, is_by_stratum
-from nepcube.pipeline.context import Run, begin, finish, is_done
+from nepcube.pipeline.context import Run
 from nepcube.pipeline.formulas import formulas
 from nepcube.pipeline.inputs import is_generated
 from nepcube.pipeline.methods import methods, source_list
 from nepcube.pipeline.notes import notes
 from nepcube.pipeline.outputs import open_output
+from nepcube.pipeline.stages import begin, finish, is_done
 from nepcube.pipeline.stratifying import standard_strata, units_of_classes
 from nepcube.places import Place
 

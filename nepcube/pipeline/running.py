@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +17,13 @@ from nepcube.execute import Engine, RunLock, Settings, make_engine, on_cluster, 
 from nepcube.pipeline import clearing, inputs, provenance
 from nepcube.pipeline.aggregate import aggregate
 from nepcube.pipeline.analyse import analyse
-from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, is_done, prepare, silent
+from nepcube.pipeline.context import RUN_STAGES, Options, Progress, Run, grid_of, prepare, silent
+from nepcube.pipeline.damage import damage_of, take_back_damage
 from nepcube.pipeline.ingest import ingest
 from nepcube.pipeline.planning import cluster_of, settle
 from nepcube.pipeline.publishing import publish
 from nepcube.pipeline.reporting import export_figures, export_tables, read_tables, report
-from nepcube.pipeline.status import damage_of, take_back_damage
+from nepcube.pipeline.stages import is_done
 from nepcube.pipeline.stratifying import missing_strata
 from nepcube.places import LocalPlace, Place, place_of
 
@@ -183,6 +183,7 @@ def _exported(
 ) -> list[Path | str]:
     # something made of a finished output, which must be that of the recipe
     place = place_of(out)
+    place.require()
     read_tables(place)
     if not isinstance(recipe, recipes.Recipe):
         recipe = recipes.load_recipe(recipe)
@@ -224,7 +225,8 @@ def _do(
     cluster = cluster_of(recipe, options)
     if cluster is not None:
         settings = replace(settings, cluster=cluster.model_dump())
-    made = _made(recipe, folder, fresh=options.fresh)
+    clearing.require_room(recipe, folder, fresh=options.fresh)
+    made = folder.make()
     try:
         with RunLock(folder) as lock:
             try:
@@ -254,22 +256,6 @@ def _require_other(recipe: Path, folder: Place) -> None:
         raise StoreError(
             f"{recipe}: the run would write its resolved recipe over it.", "Choose another output folder with -o."
         )
-
-
-def _made(recipe: recipes.Recipe, folder: Place, *, fresh: bool) -> bool:
-    # whether there was nothing before
-    if isinstance(folder, LocalPlace) and folder.exists() and not folder.is_folder():
-        raise StoreError(f"{folder}: this is a file, not a folder.", "Choose another output with -o.")
-    clearing.require_room(recipe, folder, fresh=fresh)
-    if not isinstance(folder, LocalPlace):
-        return not folder.is_folder()
-    made = not folder.exists()
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}).", f"{full} another output with -o.") from None
-    return made
 
 
 def _stages(

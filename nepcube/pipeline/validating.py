@@ -82,7 +82,7 @@ def validate(out: str | os.PathLike[str] | Place, towers: str | os.PathLike[str]
         years = [int(year) for year in cube["time"].dt.year.values]
 
         def read(window: Window) -> NDArray[Any]:
-            block: NDArray[Any] = store.read_block(out / "cube.zarr", ["nep"], window)["nep"]
+            block: NDArray[Any] = store.read_block(out / store.CUBE, ["nep"], window)["nep"]
             return block
 
         found = validate_room.compare(listed, grid, years, read)
@@ -121,7 +121,7 @@ def _outside_regions(out: Place, found: validate_room.Comparison) -> list[str] |
         if cell is None:
             continue
         window = Window(cell[0], cell[0] + 1, cell[1], cell[1] + 1)
-        if int(store.read_block(out / "statistics.zarr", ["region"], window)["region"].item()) <= 0:
+        if int(store.read_block(out / store.STATISTICS, ["region"], window)["region"].item()) <= 0:
             beyond.append(tower.name)
     return beyond
 

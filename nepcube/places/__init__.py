@@ -5,9 +5,10 @@ A place is light and can be sent to another process; credentials are taken from 
 
 from nepcube.places.guarding import ask_guard, guarded
 from nepcube.places.local import LocalPlace
-from nepcube.places.naming import identity, is_url, place_of, public, require_plain
+from nepcube.places.naming import place_of
 from nepcube.places.place import Place, Seen
 from nepcube.places.remote import RemotePlace, told
+from nepcube.places.urls import identity, is_url, public, require_plain
 
 __all__ = [
     "LocalPlace", "Place", "RemotePlace", "Seen", "ask_guard", "guarded", "identity", "is_url", "place_of", "public",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nepcube.errors import NotWritableError
+from nepcube.errors import NotWritableError, StoreError, is_full
 from nepcube.places.place import Place, Seen
 
 # what is written aside: by us (`.NAME.PROCESS.THREAD`) and by zarr
@@ -50,7 +50,25 @@ class LocalPlace(Place):
         return self.path
 
     def require(self) -> None:
-        """Nothing is to be asked of a folder that may still be made."""
+        try:
+            with os.scandir(self.path):
+                return
+        except (FileNotFoundError, NotADirectoryError):
+            # it may still be made
+            if self.exists():
+                raise StoreError(f"{self.path}: this is a file, not a folder.", "Name another folder.") from None
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be looked into ({error.strerror}).", "Give permission, or name another folder."
+            ) from None
+
+    def make(self) -> bool:
+        there = self.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(self.path, "made", error) from None
+        return not there
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -122,10 +140,7 @@ class LocalPlace(Place):
         except FileExistsError:
             return None
         except OSError as error:
-            full = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-            raise NotWritableError(
-                f"{self.path.parent}: cannot be written ({error.strerror}).", f"{full} another output with -o."
-            ) from None
+            raise _refused(self.path.parent, "written", error) from None
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -186,6 +201,13 @@ class LocalPlace(Place):
     def local_folder(self) -> Iterator[Path]:
         self.path.mkdir(parents=True, exist_ok=True)
         yield self.path
+
+
+def _refused(folder: Path, what: str, error: OSError) -> NotWritableError:
+    return NotWritableError(
+        f"{folder}: cannot be {what} ({error.strerror}).",
+        f"{'Make room, or choose' if is_full(error) else 'Choose'} another output with -o.",
+    )
 
 
 def _write_through(file: Path, content: bytes) -> None:

@@ -51,12 +51,22 @@ class Place(ABC):
 
     @abstractmethod
     def require(self) -> None:
-        """Ask for it once, so that what is wrong is told before work begins.
+        """Ask for a folder once, so that what is wrong is told before work begins; it need not be there yet.
 
         Raises
         ------
         StoreError
-            There is no such bucket, no permission, or no credentials.
+            It is a file, there is no permission, or of a URL no such bucket or no credentials.
+        """
+
+    @abstractmethod
+    def make(self) -> bool:
+        """Make a folder, with those above it; tell whether nothing was there.
+
+        Raises
+        ------
+        StoreError
+            There is no room or no permission.
         """
 
     @abstractmethod

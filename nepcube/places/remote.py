@@ -88,6 +88,10 @@ class RemotePlace(Place):
         if self._do(lambda _, __: obstore.list_with_delimiter(store, key)) is None:
             raise _absent(self.url)
 
+    def make(self) -> bool:
+        # it comes with the first object below it
+        return not self.is_folder()
+
     def exists(self) -> bool:
         return self.stamp() is not None
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from zarr.storage import WrapperStore
 
 from nepcube.errors import StoreError
+from nepcube.store.naming import STORES
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
     from nepcube.places import Place
 
-_OF_RUNS = ("cube.zarr", "statistics.zarr", "climate.zarr")
 # metadata may be absent: a group is looked for where an array is
 _CHUNK = re.compile(r"(?:^|/)c(?:/\d+)*$")
 
@@ -53,7 +53,7 @@ def complete(path: Place) -> CompleteStore:
     """Give a store of ours for reading: one of a run, a native series of it, or another that a command made."""
     above = path.parent
     way_out = "Make it again with the command that made it."
-    if above.name == "native" or path.name in _OF_RUNS:
+    if above.name == "native" or path.name in STORES:
         out = above.parent.parent if above.name == "native" else above
         way_out = f"Run `nepcube status {out} --verify`, then `nepcube run` with the same output: it makes it again."
     return CompleteStore(path.zarr(), str(path), way_out)

@@ -6,8 +6,7 @@ It lets every block sample what was aggregated once, and is no result: it may be
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,9 @@ import numpy as np
 
 from nepcube.errors import StoreError
 from nepcube.places import Place, place_of
+from nepcube.store.grids import grid_change, native_grid
 from nepcube.store.layout import CHUNK, compressors
+from nepcube.store.naming import METADATA
 from nepcube.store.writing import recording
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class NativeSeries:
     @property
     def exists(self) -> bool:
         """Whether the series was created and is still there."""
-        return self._meta() is not None and (self.path / "values" / "zarr.json").exists()
+        return self._meta() is not None and (self.path / "values" / METADATA).exists()
 
     @property
     def grid(self) -> dict[str, Any] | None:
@@ -90,7 +91,7 @@ class NativeSeries:
                 raise StoreError(f"{self.path}: it has another grid ({change}).", "Delete it: it is made again.")
             stamps = known["time"] + [t for t in stamps if t not in set(known["time"])]
         shape = (len(stamps), *like.shape[-2:])
-        if known is not None and (self.path / "values" / "zarr.json").exists():
+        if known is not None and (self.path / "values" / METADATA).exists():
             zarr.open_array(self.path.zarr(write=True), path="values", mode="r+").resize(shape)
         else:
             (self.path / "values").delete_tree()
@@ -223,58 +224,9 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     return var if np.array_equal(order, np.arange(order.size)) else var.isel(time=order)
 
 
-def native_grid(field: xr.DataArray) -> dict[str, Any]:
-    """Tell the grid of a field, so that two can be held against each other: axes and CRS.
-
-    Parameters
-    ----------
-    field : xarray.DataArray
-        Its last two dims are those of the grid; with the coordinate `spatial_ref`.
-    """
-    ydim, xdim = (str(d) for d in field.dims[-2:])
-    return {
-        "y": _axis(ydim, field[ydim].values),
-        "x": _axis(xdim, field[xdim].values),
-        "crs": str(field["spatial_ref"].attrs.get("crs_wkt", "")),
-    }
-
-
 def _described(field: xr.DataArray) -> dict[str, Any]:
     # values of two units belong into one series no more than those of two grids
     return native_grid(field) | {"units": str(field.attrs.get("units", ""))}
-
-
-def _axis(name: str, values: Any) -> dict[str, Any]:
-    exact = np.ascontiguousarray(values, "<f8")
-    ends = {"first": float(exact[0]), "last": float(exact[-1])}
-    return {"name": name, "cells": int(exact.size)} | ends | {"crc": zlib.crc32(exact.tobytes())}
-
-
-def grid_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Tell how a grid (see `native_grid`) differs from what it was; None where it does not."""
-    for axis in ("x", "y"):
-        a, b = before[axis], now[axis]
-        if a != b:
-            if a["name"] != b["name"]:
-                return f"an axis {b['name']}, before {a['name']}"
-            told = [f"{c['cells']} cells from {c['first']:.10g} to {c['last']:.10g}" for c in (b, a)]
-            return f"{b['name']}: {told[0]}, before {told[1]}" if told[0] != told[1] else f"{b['name']}: other values"
-    if before.get("units") != now.get("units"):
-        return f"unit {now.get('units')!r}, before {before.get('units')!r}"
-    return None if _same_crs(before["crs"], now["crs"]) else "another CRS"
-
-
-def _same_crs(one: str, other: str) -> bool:
-    # another version of PROJ may write the same CRS in other words
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    if one == other:
-        return True
-    try:
-        return bool(CRS.from_user_input(one) == CRS.from_user_input(other))
-    except CRSError:
-        return False
 
 
 def _json(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from nepcube.grid import Window
 from nepcube.places import Place, place_of
 from nepcube.store.ending import at_once
 from nepcube.store.layout import Layout
+from nepcube.store.naming import CUBE, STATISTICS, metadata_of
 from nepcube.store.writing import is_committed
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def open_cube(out: str | os.PathLike[str] | Place, *, block: int = 1024) -> xr.D
     StoreError
         There is no finished cube.
     """
-    return open_store(_below(place_of(out), "cube.zarr"), block=block)
+    return open_store(_below(place_of(out), CUBE), block=block)
 
 
 def open_statistics(out: str | os.PathLike[str] | Place, *, block: int = 1024) -> xr.Dataset:
     """Open the statistics of a run; see `open_cube`."""
-    return open_store(_below(place_of(out), "statistics.zarr"), block=block)
+    return open_store(_below(place_of(out), STATISTICS), block=block)
 
 
 def _below(path: Place, name: str) -> Place:
@@ -78,7 +78,7 @@ def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
 def maps_of(path: Place) -> dict[str, Layout]:
     """Describe the maps of a committed store: every array that has cells and no time axis."""
     found: dict[str, Layout] = {}
-    for name, array in _root(path).get("consolidated_metadata", {}).get("metadata", {}).items():
+    for name, array in metadata_of(path).get("consolidated_metadata", {}).get("metadata", {}).items():
         names = tuple(array.get("dimension_names") or ())
         if names in (("latitude", "longitude"), ("y", "x")):
             found[name] = Layout(name, str(array["data_type"]), dict(array["attributes"]), yearly=False)
@@ -87,11 +87,7 @@ def maps_of(path: Place) -> dict[str, Layout]:
 
 def root_attrs(path: Place) -> dict[str, Any]:
     """Give the attributes of a committed store as a whole."""
-    return dict(_root(path).get("attributes", {}))
-
-
-def _root(path: Place) -> dict[str, Any]:
-    return dict(json.loads((path / "zarr.json").read_text() or "{}"))
+    return dict(metadata_of(path).get("attributes", {}))
 
 
 def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:

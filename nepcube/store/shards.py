@@ -6,7 +6,6 @@ holds one chunk of all years and not the shards of all of them. Each shard is pu
 
 from __future__ import annotations
 
-import errno
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.errors import StoreError
+from nepcube.errors import StoreError, is_full
 from nepcube.grid import Window
 from nepcube.places import ask_guard
 from nepcube.store.layout import compressors
@@ -89,7 +88,7 @@ class Pieces:
             offset = self._file.seek(0, 2)
             self._file.write(coded)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_full(error):
                 raise StoreError(
                     f"{tempfile.gettempdir()}: no room is left for the chunks of a shard.",
                     "Make room there or name another folder in TMPDIR, and run again: it continues.",

@@ -25,13 +25,13 @@ from nepcube.grid import Window, dims, spatial_coords
 from nepcube.places import LocalPlace, Place, ask_guard, place_of
 from nepcube.store.ending import at_once
 from nepcube.store.layout import TIME_CHUNK, Layout, compressors
+from nepcube.store.naming import METADATA, metadata_of, root_of, uncommit
 from nepcube.store.shards import write_shards
 
 if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-_ROOT = "zarr.json"
 _EPOCH = np.datetime64("1970-01-01")
 
 Where = str | os.PathLike[str] | Place
@@ -60,7 +60,7 @@ class Store:
         return is_committed(self.path)
 
     def has(self, name: str) -> bool:
-        return (self.path / name / _ROOT).exists()
+        return (self.path / name / METADATA).exists()
 
     def names(self) -> list[str]:
         """List the arrays, by name."""
@@ -68,12 +68,11 @@ class Store:
 
     def attrs(self, name: str) -> dict[str, Any]:
         """Give the attributes of an array."""
-        meta = json.loads((self.path / name / _ROOT).read_text() or "{}")
-        return dict(meta.get("attributes", {}))
+        return dict(metadata_of(self.path / name).get("attributes", {}))
 
     def uncommit(self) -> None:
         """Take the commit record away, before anything that it vouches for is changed."""
-        (self.path / _ROOT).delete()
+        uncommit(self.path)
 
     def remove(self, names: Sequence[str] | None = None) -> None:
         """Remove some arrays, or all of the store."""
@@ -192,7 +191,7 @@ class Store:
                     zarr_format=3,
                 )
             array.with_config({"write_empty_chunks": True})[...] = values
-        return {key: crc for key, crc in sums.items() if not key.endswith(_ROOT)}
+        return {key: crc for key, crc in sums.items() if not key.endswith(METADATA)}
 
     def write(self, block: Mapping[Any, xr.DataArray], window: Window, *, step: int | None = None) -> dict[str, int]:
         """Write the variables of one block, whole chunks (or shards) only.
@@ -245,7 +244,7 @@ class Store:
         # a local array is opened anew when its metadata changed; to ask a remote one each time would cost as much as
         # the write
         local = isinstance(self.path, LocalPlace)
-        return _opened(self.path, name, (self.path / name / _ROOT).stamp() if local else self.edition)
+        return _opened(self.path, name, (self.path / name / METADATA).stamp() if local else self.edition)
 
     def _require_whole(self, window: Window) -> None:
         rows, columns = self.grid.shape
@@ -264,12 +263,11 @@ class Store:
 
         Those whose names begin with `anew` are taken away first.
         """
-        file = self.path / name / _ROOT
-        meta = json.loads(file.read_text() or "{}")
+        meta = metadata_of(self.path / name)
         if anew is not None:
             meta["attributes"] = {k: v for k, v in meta["attributes"].items() if not k.startswith(anew)}
         meta["attributes"] |= _plain(attrs)
-        file.write_text(json.dumps(meta, indent=2))
+        (self.path / name / METADATA).write_text(json.dumps(meta, indent=2))
 
     def commit(self, attrs: Mapping[str, Any], *, without: Set[str] = frozenset()) -> dict[str, int]:
         """Write the root metadata, consolidated, in one step: from now on the store opens as finished.
@@ -287,7 +285,7 @@ class Store:
             if name in without:
                 continue
             arrays[name] = ArrayV3Metadata.from_dict(json.loads(content))
-            sums[f"{self.path.name}/{name}/{_ROOT}"] = zlib.crc32(content)
+            sums[f"{self.path.name}/{name}/{METADATA}"] = zlib.crc32(content)
         # plain xarray.open_zarr makes coordinates of what the group's attribute names
         helpers = [name for name in ("spatial_ref", "time_bnds") if name in arrays]
         with warnings.catch_warnings():
@@ -301,14 +299,14 @@ class Store:
             from zarr.core.buffer import default_buffer_prototype
 
             parts = group.to_buffer_dict(default_buffer_prototype())
-        root = parts[_ROOT].to_bytes()
-        (self.path / _ROOT).write(root)
-        return sums | {f"{self.path.name}/{_ROOT}": zlib.crc32(root)}
+        root = parts[METADATA].to_bytes()
+        (self.path / METADATA).write(root)
+        return sums | {root_of(self.path.name): zlib.crc32(root)}
 
     def _metadata(self) -> Iterator[tuple[str, bytes]]:
-        names = [name for name in self.path.names() if name != _ROOT]
+        names = [name for name in self.path.names() if name != METADATA]
         with ThreadPoolExecutor(8) as pool:
-            for name, content in zip(names, pool.map(lambda n: (self.path / n / _ROOT).read(), names), strict=True):
+            for name, content in zip(names, pool.map(lambda n: (self.path / n / METADATA).read(), names), strict=True):
                 if content is not None:
                     yield name, content
 
@@ -345,11 +343,11 @@ def recording(path: Place, sums: dict[str, int]) -> Any:
         """Notes checksums of what is written; the root group, which zarr makes in passing, is left to the commit."""
 
         async def set_if_not_exists(self, key: str, value: Any) -> None:
-            if key != _ROOT:
+            if key != METADATA:
                 await super().set_if_not_exists(key, value)
 
         async def set(self, key: str, value: Any) -> None:
-            if key == _ROOT:
+            if key == METADATA:
                 return
             sums[f"{path.name}/{key}"] = zlib.crc32(value.to_bytes())
             await super().set(key, value)
@@ -363,6 +361,6 @@ def recording(path: Place, sums: dict[str, int]) -> Any:
 def is_committed(path: Where) -> bool:
     """Tell whether a store has the consolidated root metadata that ends a run."""
     try:
-        return bool(json.loads((place_of(path) / _ROOT).read_text() or "{}").get("consolidated_metadata"))
+        return bool(metadata_of(place_of(path)).get("consolidated_metadata"))
     except (OSError, ValueError):
         return False

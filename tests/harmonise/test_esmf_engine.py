@@ -27,9 +27,10 @@ from shapely import STRtree, area, intersection, polygons
 import nepcube as nc
 from nepcube.errors import GridError, SourceError
 from nepcube.grid import Window, coordinates
-from nepcube.harmonise import esmf, tiles
+from nepcube.harmonise import esmf, esmf_grids, tiles
 from nepcube.harmonise.positions import Lattice
-from nepcube.harmonise.weights import apply_weights, read_weights
+from nepcube.harmonise.weight_files import read_weights
+from nepcube.harmonise.weights import apply_weights
 
 SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
 RADIUS = 6371007.181
@@ -549,7 +550,7 @@ def test_cells_off_the_globe_are_masked(xesmf):
     off = lon > 180
     assert 0.2 < off.mean() < 0.8
     edges = (source.y0 - source.dy / 2, source.dy, source.x0 - source.dx / 2, source.dx)
-    ds = esmf._grid_dataset(SINUSOIDAL, edges, slice(0, 32), slice(0, 32), corners=False)
+    ds = esmf_grids.grid_dataset(SINUSOIDAL, edges, slice(0, 32), slice(0, 32), corners=False)
     assert_array_equal(ds["mask"].values == 0, off)
     assert_allclose(ds["lat"].values[~off], lat[~off], rtol=1e-9)
     assert_allclose(ds["lon"].values[~off], lon[~off], rtol=1e-9)
@@ -558,7 +559,7 @@ def test_cells_off_the_globe_are_masked(xesmf):
     east = source.x0 + source.dx * (np.arange(32) + 0.5)
     beyond = np.degrees(east / (RADIUS * np.cos(phi)[:, None])) > 180
     assert (beyond & ~off).any()
-    ds = esmf._grid_dataset(SINUSOIDAL, edges, slice(0, 32), slice(0, 32), corners=True)
+    ds = esmf_grids.grid_dataset(SINUSOIDAL, edges, slice(0, 32), slice(0, 32), corners=True)
     assert_array_equal(ds["mask"].values == 0, beyond)
     assert ds["lat_b"].shape == ds["lon_b"].shape == (33, 33)
     grid = GeoBox((12, 10), Affine(0.5, 0, 174.0, 0, -0.5, 68.0), "EPSG:4326")

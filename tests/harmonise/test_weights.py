@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nepcube.errors import GridError, SourceError
-from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
+from nepcube.harmonise.weight_files import read_weights, write_weights
+from nepcube.harmonise.weights import Weights, apply_weights
 
 SOURCE, TARGET = (3, 4), (2, 3)
 

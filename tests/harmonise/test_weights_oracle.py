@@ -8,7 +8,8 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nepcube.errors import SourceError
-from nepcube.harmonise.weights import Weights, apply_weights, read_weights, write_weights
+from nepcube.harmonise.weight_files import read_weights, write_weights
+from nepcube.harmonise.weights import Weights, apply_weights
 
 PAIRS = [("a010", "500m"), ("b005", "500m"), ("d500m", "005")]
 METHODS = ["nearest_s2d", "bilinear", "conservative", "conservative_normed"]

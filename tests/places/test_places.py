@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nepcube import pipeline
 from nepcube.errors import StoreError, without_queries
 from nepcube.places import LocalPlace, RemotePlace, identity, place_of, public, remote
 
@@ -51,6 +52,27 @@ def test_reading_writing_listing_deleting(place):
     assert place.name == "out"
     assert pickle.loads(pickle.dumps(place)) == place
     assert hash(pickle.loads(pickle.dumps(place))) == hash(place)
+
+
+def test_what_is_no_folder_or_cannot_be_looked_into_is_told_first(write_recipe, tmp_path):
+    file, long, new = tmp_path / "file", tmp_path / ("x" * 300), tmp_path / "new"
+    file.write_bytes(b"mine")
+    for out, what in ((file, "this is a file, not a folder"), (long, "cannot be looked into")):
+        for ask in (
+            place_of(out).require,
+            lambda out=out: pipeline.status(out),
+            lambda out=out: pipeline.check(write_recipe(), out=out),
+            lambda out=out: pipeline.run(write_recipe(), out),
+            lambda out=out: pipeline.write_tables(write_recipe(), out, ["md"]),
+        ):
+            with pytest.raises(StoreError, match=what) as told:
+                ask()
+            assert str(out) in told.value.what
+    assert file.read_bytes() == b"mine"
+    place_of(new).require()
+    assert [place_of(new / "a").make(), place_of(new / "a").make()] == [True, False]
+    with pytest.raises(StoreError, match="cannot be made"):
+        place_of(file / "a").make()
 
 
 def test_a_stamp_changes_with_the_content(place):
