@@ -10,7 +10,7 @@ import numpy as np
 
 from nepcube import regions as region_room
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import spec, store
 from nepcube.grid import dims, spatial_coords
 from nepcube.pipeline.outputs import Output, period_text
 from nepcube.pipeline.reporting import draw_for_paper, read_tables
@@ -72,8 +72,11 @@ def told_attrs(a: Output, b: Output, differing: list[tuple[str, Any, Any]], note
         "recipes_differ_in": [f"{key}: {one} in A, {other} in B" for key, one, other in differing],
         "notes": notes,
     }
-    comment = a.attrs.get("comment") or b.attrs.get("comment")
-    return attrs | ({"comment": comment} if comment else {})
+    return attrs | ({"comment": spec.GENERATED} if _generated(a, b) else {})
+
+
+def _generated(a: Output, b: Output) -> bool:
+    return any(spec.is_generated(o.attrs) for o in (a, b))
 
 
 def draw(
@@ -100,7 +103,7 @@ def draw(
         maps=maps,
         tables=read_tables(a.place),
         regions=outlines,
-        generated=report_room.generated_word(a.attrs) or report_room.generated_word(b.attrs),
+        generated=_generated(a, b),
         # where one of them models NPP, its NEP is the potential one
         potential=any("model" in o.recipe["sources"]["npp"] for o in (a, b)),
     )

@@ -113,7 +113,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         formulas=formulas(run),
         sources=source_list(run),
         notes=[*notes(run, tables), *written.get("regions", [])],
-        generated=report_room.say("generated") if is_generated(recipe) else None,
+        generated=is_generated(recipe),
         potential=run.potential,
         strata=units_of_classes(run),
         standard_strata=standard_strata(recipe),
@@ -222,7 +222,7 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         maps=maps,
         tables=read_tables(found.place),
         regions=outlines,
-        generated=report_room.generated_word(found.attrs),
+        generated=spec.is_generated(found.attrs),
         potential="model" in found.recipe["sources"]["npp"],
         language=language,
     )
