@@ -223,7 +223,7 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         tables=read_tables(found.place),
         regions=outlines,
         generated=spec.is_generated(found.attrs),
-        potential="model" in found.recipe["sources"]["npp"],
+        potential=found.potential,
         language=language,
     )
 

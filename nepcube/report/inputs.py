@@ -120,13 +120,21 @@ class ReportInputs:
     @property
     def years(self) -> str:
         """The period as text."""
-        first, last = self.period
+        return self.years_between(*self.period)
+
+    def years_between(self, first: int, last: int) -> str:
+        """Write the years from one to another, or the one, in the language of the figures."""
         return self.words["year" if first == last else "years"].format(first=first, last=last)
 
     @property
     def drivers(self) -> tuple[str, ...]:
         """The climate drivers that have a partial correlation, in the order of the vocabulary."""
         return tuple(name for name in spec.CLIMATE if f"nep_partial_{name}" in self.maps)
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """The maps of what two runs differ in, in their order."""
+        return tuple(str(name) for name in self.maps.data_vars if str(name).startswith("difference_"))
 
     @property
     def time_is_held(self) -> bool:

@@ -23,8 +23,9 @@ import nepcube
 from nepcube import spec
 from nepcube.pipeline.classing import Classes
 from nepcube.pipeline.outputs import Output
-from nepcube.report import chart_sink_share, classes, languages_of, plots, reading, say, style, write_page
+from nepcube.report import classes, languages_of, plots, reading, say, style, write_page
 from nepcube.report.chart_sheets import partial_sheet
+from nepcube.report.charts import chart_sink_share
 from nepcube.report.headline import key_figures
 from nepcube.report.pictures import face_of
 from nepcube.report.saying import data_island, text_in
