@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from nepcube.errors import UnitError
 
-__all__ = ["Conversion", "canonical", "conversion"]
+__all__ = ["TG_PER_KM2", "Conversion", "canonical", "conversion"]
+
+#: teragrams in 1 gC m-2 over 1 km2: that is 1e6 gC, and a teragram is 1e12
+TG_PER_KM2 = 1e-6
 
 
 @dataclass(frozen=True)

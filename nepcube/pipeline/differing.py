@@ -10,7 +10,7 @@ import numpy as np
 
 from nepcube import regions as region_room
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import spec, store
 from nepcube.grid import dims, spatial_coords
 from nepcube.pipeline.outputs import Output, period_text
 from nepcube.pipeline.reporting import draw_for_paper, read_tables
@@ -72,8 +72,11 @@ def told_attrs(a: Output, b: Output, differing: list[tuple[str, Any, Any]], note
         "recipes_differ_in": [f"{key}: {one} in A, {other} in B" for key, one, other in differing],
         "notes": notes,
     }
-    comment = a.attrs.get("comment") or b.attrs.get("comment")
-    return attrs | ({"comment": comment} if comment else {})
+    return attrs | ({"comment": spec.GENERATED} if _generated(a, b) else {})
+
+
+def _generated(a: Output, b: Output) -> bool:
+    return any(spec.is_generated(o.attrs) for o in (a, b))
 
 
 def draw(
@@ -100,16 +103,16 @@ def draw(
         maps=maps,
         tables=read_tables(a.place),
         regions=outlines,
-        generated=report_room.generated_word(a.attrs) or report_room.generated_word(b.attrs),
+        generated=_generated(a, b),
         # where one of them models NPP, its NEP is the potential one
-        potential=any("model" in o.recipe["sources"]["npp"] for o in (a, b)),
+        potential=a.potential or b.potential,
     )
     spoken = [_in_language(plain, a, b, differing, one) for one in drawing.languages]
     folder = out / "figures"
     with folder.local_folder() as drawn:
         made = [folder / file.name for file in report_room.draw_differences(spoken[0], drawn)]
     if drawing.formats:
-        names = [f"map_{name}" for name in maps.data_vars if str(name).startswith("difference_")]
+        names = [f"map_{name}" for name in plain.differences]
         for given in spoken:
             made += draw_for_paper(given, out, drawing.formats, only=names)
     return made
@@ -124,7 +127,7 @@ def _in_language(
 ) -> report_room.ReportInputs:
     given = replace(given, language=language)
     told, maps = given.words, given.maps.copy()
-    years_a, years_b = (replace(given, period=o.period).years for o in (a, b))
+    years_a, years_b = (given.years_between(*o.period) for o in (a, b))
     keys = [
         told["note.differs"].format(key=key, a=_written(one, told), b=_written(other, told))
         for key, one, other in differing[:_MOST_KEYS]
@@ -133,9 +136,8 @@ def _in_language(
         keys.append(told["note.more_keys"].format(count=len(differing) - _MOST_KEYS))
     same = told["note.between_keys"].join(keys) + told["note.end"] if keys else told["note.no_difference"]
     runs = told["note.runs"].format(a=a.name, years_a=years_a, b=b.name, years_b=years_b)
-    for name in maps.data_vars:
-        if str(name).startswith("difference_"):
-            maps[name] = maps[name].assign_attrs(notes=[runs, same])
+    for name in given.differences:
+        maps[name] = maps[name].assign_attrs(notes=[runs, same])
     return replace(given, maps=maps, title=told["title.minus"].format(a=a.name, b=b.name))
 
 

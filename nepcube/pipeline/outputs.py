@@ -50,6 +50,11 @@ class Output:
     def years(self) -> range:
         return range(self.period[0], self.period[1] + 1)
 
+    @property
+    def potential(self) -> bool:
+        """Whether NPP is modelled from climate."""
+        return "model" in self.recipe["sources"]["npp"]
+
     @cached_property
     def maps(self) -> dict[str, store.Layout]:
         """The maps of the statistics, by name."""

@@ -114,7 +114,7 @@ def make_inputs(run: Run) -> report_room.ReportInputs:
         formulas=formulas(run),
         sources=source_list(run),
         notes=[*notes(run, tables), *written.get("regions", [])],
-        generated=report_room.say("generated") if is_generated(recipe) else None,
+        generated=is_generated(recipe),
         potential=run.potential,
         strata=units_of_classes(run),
         standard_strata=standard_strata(recipe),
@@ -223,8 +223,8 @@ def open_report(out: str | os.PathLike[str], *, language: report_room.Language =
         maps=maps,
         tables=read_tables(found.place),
         regions=outlines,
-        generated=report_room.generated_word(found.attrs),
-        potential="model" in found.recipe["sources"]["npp"],
+        generated=spec.is_generated(found.attrs),
+        potential=found.potential,
         language=language,
     )
 

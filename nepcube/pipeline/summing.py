@@ -122,9 +122,10 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     total: Sums | None = None
     rows: list[list[dict[str, NDArray[Any]]]] = []
     # one chunk of every year at a time, whatever the block, each of which is decoded once
-    for strip in _cut(job.window, job.cube.inner or job.cube.chunk):
+    side = job.cube.inner or job.cube.chunk
+    for strip in _cut(job.window, side, job.window.shape[1]):
         rows.append([])
-        for part in _columns(strip, job.cube.inner or job.cube.chunk):
+        for part in _cut(strip, side, side):
             found, coded = _sums(replace(job, window=part))
             if total is None:
                 total = found
@@ -137,14 +138,10 @@ def sum_job(job: Job) -> tuple[Sums, dict[str, int]]:
     return total, job.statistics.write(classes, job.window)
 
 
-def _cut(window: Window, rows: int) -> Iterator[Window]:
+def _cut(window: Window, rows: int, columns: int) -> Iterator[Window]:
     for y in range(window.y0, window.y1, rows):
-        yield Window(y, min(y + rows, window.y1), window.x0, window.x1)
-
-
-def _columns(window: Window, columns: int) -> Iterator[Window]:
-    for x in range(window.x0, window.x1, columns):
-        yield Window(window.y0, window.y1, x, min(x + columns, window.x1))
+        for x in range(window.x0, window.x1, columns):
+            yield Window(y, min(y + rows, window.y1), x, min(x + columns, window.x1))
 
 
 def _sums(job: Job) -> tuple[Sums, dict[str, NDArray[Any]]]:
@@ -245,13 +242,16 @@ def _shared(
     total: Sums | None = None
     maps: list[dict[str, Any]] = []
     width = job.window.shape[1]
-    for part in _cut(job.window, max(1, _SHARED_CELLS // width)):
+    for part in _cut(job.window, max(1, _SHARED_CELLS // width), width):
         first, stop = part.y0 - job.window.y0, part.y1 - job.window.y0
         found = region_room.stratum_window(stratum, job.grid, part)
         assert found.counts is not None
         crossed = region_room.cross_fractions(members.between(first * width, stop * width), found.counts)
         sums = cells.rows(first, stop).sums(crossed)
-        total = sums if total is None else _more(total, sums)
+        if total is None:
+            total = sums
+        else:
+            total += sums
         maps.append(stratifying.maps_of(stratum, found))
     assert total is not None
     return total, {n: np.concatenate([m[n] for m in maps]) for n in maps[0]}

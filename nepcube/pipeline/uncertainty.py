@@ -12,6 +12,7 @@ from nepcube import nep, spec
 from nepcube import regions as region_room
 from nepcube.errors import RecipeError, SpecError
 from nepcube.report import Note, known, say
+from nepcube.units import TG_PER_KM2
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 TABLES = ("uncertainty", "uncertainty_components")
 _NPP, _NPP_BY_YEAR, _RH = "npp_sensitivity", "npp_sensitivity_by_year", "rh_sensitivity_"
-# gC m-2 times km2 is 1e6 gC, and a teragram is 1e12
-_TG = 1e-6
 # a power of two, which changes no digit, brings squares of carbon fluxes near one
 _FLUX = 64.0
 
@@ -139,8 +138,8 @@ def uncertainty_tables(
         "sink_probability": nep.chance_of_sink(mean, both),
         "npp_error_gc_m2": of_npp,
         "respiration_error_gc_m2": of_rh,
-        "total_tgc": mean * area * _TG,
-        "total_standard_error_tgc": both * area * _TG,
+        "total_tgc": mean * area * TG_PER_KM2,
+        "total_standard_error_tgc": both * area * TG_PER_KM2,
         "area_km2": areas[0, :, 0],
     }
     stated = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube import report as report_room
-from nepcube import store
+from nepcube import spec, store
 from nepcube import validate as validate_room
 from nepcube.errors import StoreError
 from nepcube.execute import RunLock
@@ -92,7 +92,7 @@ def validate(out: str | os.PathLike[str] | Place, towers: str | os.PathLike[str]
             cell_km=_side(grid),
             outside_regions=_outside_regions(out, found),
             potential=potential,
-            generated=report_room.is_generated(cube.attrs),
+            generated=spec.is_generated(cube.attrs),
         )
         lines = validate_room.summary_lines(found, notes)
         files = _keep(out, found, notes, "potential NEP" if potential else "NEP")

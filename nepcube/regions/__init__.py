@@ -3,11 +3,11 @@
 from nepcube.regions.checks import require_overlap, require_whole_numbers, units_of
 from nepcube.regions.crossing import REST, cross, cross_fractions, crossed_groups, split
 from nepcube.regions.labels import label_attrs, label_regions, label_window
-from nepcube.regions.lattices import Lattice, Sheet, lattices_of
+from nepcube.regions.lattices import lattices_of
 from nepcube.regions.members import Members
 from nepcube.regions.placing import missed_note, missed_notes, outside_notes
 from nepcube.regions.polygons import Regions, load_regions, outline_labels, read_regions
-from nepcube.regions.shapes import Shapes, shapes_near, shapes_of
+from nepcube.regions.shapes import Shapes, shapes_near
 from nepcube.regions.shares import UNION, share_window
 from nepcube.regions.sizes import size_sums, size_table
 from nepcube.regions.strata import NO_CLASS, Found, Stratum, stratum_window
@@ -28,11 +28,9 @@ __all__ = [
     "UNION",
     "ClassSums",
     "Found",
-    "Lattice",
     "Members",
     "Regions",
     "Shapes",
-    "Sheet",
     "Stratum",
     "YearSums",
     "aggregate",
@@ -57,7 +55,6 @@ __all__ = [
     "require_whole_numbers",
     "series_table",
     "shapes_near",
-    "shapes_of",
     "share_window",
     "significance_table",
     "size_sums",

@@ -47,7 +47,9 @@ def label_regions(regions: gpd.GeoDataFrame, grid: GeoBox) -> xr.DataArray:
     import xarray as xr
 
     if regions.crs is None or "name" not in regions.columns:
-        raise RegionError("The regions need a CRS and a column 'name'.", "Read them with load_regions.")
+        raise RegionError(
+            "The regions need a CRS and a column 'name'.", "Read them with `nepcube.regions.load_regions`."
+        )
     window = Window(0, grid.shape[0], 0, grid.shape[1])
     data = label_window(shapes_of(regions.to_crs(str(grid.crs))), grid, window)
     coords = spatial_coords(grid)

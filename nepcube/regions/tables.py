@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nepcube.regions.sums import ClassSums, YearSums
+from nepcube.units import TG_PER_KM2
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-# gC m-2 times km2 is 1e6 gC, and a teragram is 1e12
-_TG = 1e-6
 Groups = Mapping[str, "NDArray[np.int64]"]
 
 
@@ -35,7 +34,7 @@ def series_table(sums: YearSums, regions: ClassSums, groups: Groups, years: Sequ
     whole = np.repeat(regions.whole_each(list(groups.values()))[:, None], len(years), axis=1)
     columns = {
         "mean_gc_m2": _over(total[0], area[0]),
-        "total_tgc": total[0] * _TG,
+        "total_tgc": total[0] * TG_PER_KM2,
         "area_km2": area[0],
         "n_cells": cells[0],
         "sink_area_km2": area[1],

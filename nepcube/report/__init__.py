@@ -7,12 +7,10 @@ first use, and nothing of matplotlib's global state is touched.
 from __future__ import annotations
 
 from nepcube.report.agreement import draw_agreement
-from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
 from nepcube.report.classes import TABLES as CLASS_TABLES
 from nepcube.report.figures import FIGURES, draw_differences, draw_figures
 from nepcube.report.formats import FORMATS, require_formats, write_formats
-from nepcube.report.inputs import ALL, Method, Note, ReportInputs, generated_word, is_generated
-from nepcube.report.maps import map_classes, map_nep_mean, map_partial, map_regions
+from nepcube.report.inputs import ALL, Method, Note, ReportInputs
 from nepcube.report.page import languages_of, write_page
 from nepcube.report.paper import CAPTIONS, PAPER_FIGURES, PAPER_FORMATS, PAPER_WIDTHS, draw_paper, require_paper_formats
 from nepcube.report.plot import plot_chart, plot_map, thinned
@@ -39,23 +37,14 @@ __all__ = [
     "Note",
     "ReportInputs",
     "Told",
-    "chart_partial_shares",
-    "chart_series",
-    "chart_sink_share",
     "draw_agreement",
     "draw_differences",
     "draw_figures",
     "draw_paper",
-    "generated_word",
-    "is_generated",
     "journal_style",
     "known",
     "languages_of",
-    "map_classes",
     "map_figure",
-    "map_nep_mean",
-    "map_partial",
-    "map_regions",
     "number",
     "percent",
     "plot_chart",

@@ -77,17 +77,19 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in np.atleast_1d(value))
 
 
+def key_of(label: str) -> tuple[str, dict[str, str]]:
+    """Give the key that a label of nepcube's own vocabulary has in the words, and what its placeholders stand for."""
+    at = re.fullmatch(r"(significant (?:in|de)crease at) ([0-9.e-]+)", label)
+    return "class." + "_".join((at[1] if at else label).split()), {"level": at[2]} if at else {}
+
+
 def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...] | None:
     # none where a recipe names any of them: then all stay as they are
     known = words("figures", language)
-    out = []
-    for label in labels:
-        at = re.fullmatch(r"(significant (?:in|de)crease at) ([0-9.e-]+)", label)
-        key = "class." + "_".join((at[1] if at else label).split())
-        if key not in known:
-            return None
-        out.append(known[key].format(level=at[2]) if at else known[key])
-    return tuple(out)
+    keys = [key_of(label) for label in labels]
+    if not all(key in known for key, _ in keys):
+        return None
+    return tuple(known[key].format(**level) for key, level in keys)
 
 
 def classes_of(variable: xr.DataArray, language: Language = "en") -> Classes:

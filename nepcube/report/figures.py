@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nepcube import spec
 from nepcube.report.chart_sheets import partial_sheet, region_sheet, series_sheet, sink_sheet
 from nepcube.report.classes import TABLES
 from nepcube.report.inputs import ALL, ReportInputs
@@ -18,32 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "draw_differences", "draw_figures"]
 
+# the maps that a run may have, by their names in the statistics
+_MAPS = ("nep_mean", "nep_mean_uncertainty", "nep_sink_probability", "nep_slope", *TABLES)
+#: every figure of a run's page
 FIGURES = (
-    "map_regions",
-    "map_nep_mean",
-    "map_nep_mean_uncertainty",
-    "map_nep_sink_probability",
-    "map_nep_slope",
-    "map_slope_class",
-    "map_cv_class",
-    "map_trend_class",
-    "map_nep_dominant_driver",
-    "map_npp_dominant_driver",
-    "map_npp_attribution",
-    "map_partial_temperature",
-    "map_partial_precipitation",
-    "map_partial_radiation",
-    "series",
-    "series_by_region",
-    "sink_share",
-    "partial_shares",
-)
+    "map_regions", *(f"map_{name}" for name in _MAPS), *(f"map_partial_{driver}" for driver in spec.CLIMATE), "series",
+    "series_by_region", "sink_share", "partial_shares",
+)  # fmt: skip
 
 
 def _maps(inputs: ReportInputs, dpi: float) -> Iterator[tuple[str, Figure | None]]:
     maps = inputs.maps
     yield "map_regions", map_figure(inputs, "regions", dpi=dpi)
-    for name in ("nep_mean", "nep_mean_uncertainty", "nep_sink_probability", "nep_slope", *TABLES):
+    for name in _MAPS:
         yield f"map_{name}", map_figure(inputs, name, dpi=dpi) if name in maps else None
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", map_figure(inputs, f"partial_{driver}", dpi=dpi)
@@ -96,9 +84,8 @@ def draw_differences(inputs: ReportInputs, directory: Path, *, dpi: float = DPI)
     list of pathlib.Path
         `map_` and the name of the map.
     """
-    names = [str(n) for n in inputs.maps.data_vars if str(n).startswith("difference_")]
     with journal_style():
-        figures = ((f"map_{name}", map_figure(inputs, name, dpi=dpi)) for name in names)
+        figures = ((f"map_{name}", map_figure(inputs, name, dpi=dpi)) for name in inputs.differences)
         return _written(inputs, figures, directory, dpi)
 
 

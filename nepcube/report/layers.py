@@ -182,7 +182,7 @@ def furnish(ax: Axes, inputs: ReportInputs, key: MapKey, *, labels: bool = True)
     carto.graticule(ax, view)
     crowded = inputs.regions is not None and len(inputs.regions) > MOST_LISTED
     # lines of so many would hide the cells
-    outlines(ax, inputs.regions, **({"linewidth": 0.35, "halo": 0.35} if crowded else {}))
+    outlines(ax, inputs.regions, linewidth=0.35 if crowded else 0.7, halo=0.35 if crowded else 0.9)
     scale_and_north(ax, view, corner)
     ax.tick_params(length=2, pad=2)
     if labels:

@@ -19,7 +19,7 @@ from nepcube.report.style import journal_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["map_classes", "map_nep_mean", "map_partial", "map_regions", "paint"]
+__all__ = ["drawn_on", "in_our_letters", "paint"]
 
 
 def paint(ax: Axes, inputs: ReportInputs, name: str) -> MapKey:
@@ -114,70 +114,3 @@ def in_our_letters(ax: Axes) -> Axes:
     for text in ax.findobj(Text):
         text.set_fontfamily(families)
     return ax
-
-
-def map_regions(ax: Axes, inputs: ReportInputs) -> Axes:
-    """Draw the study area and its regions.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    inputs : ReportInputs
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The one given.
-    """
-    return drawn_on(ax, inputs, "regions")
-
-
-def map_nep_mean(ax: Axes, inputs: ReportInputs) -> Axes:
-    """Draw the mean annual NEP, gC m-2 yr-1, between its 2nd and 98th percentile.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    inputs : ReportInputs
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The one given.
-    """
-    return drawn_on(ax, inputs, "nep_mean")
-
-
-def map_classes(ax: Axes, inputs: ReportInputs, name: str = "slope_class") -> Axes:
-    """Draw the classes of the trend (`slope_class`) or of the stability (`cv_class`).
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    inputs : ReportInputs
-    name : str
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The one given.
-    """
-    return drawn_on(ax, inputs, name)
-
-
-def map_partial(ax: Axes, inputs: ReportInputs, driver: str) -> Axes:
-    """Draw the partial correlation of NEP with one driver, in classes, with dots where it is significant.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    inputs : ReportInputs
-    driver : str
-        `temperature`, `precipitation` or `radiation`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The one given.
-    """
-    return drawn_on(ax, inputs, f"partial_{driver}")

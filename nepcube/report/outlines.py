@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["fitting_label", "haloed", "inner_places", "outlines"]
 
 
-def outlines(ax: Axes, regions: gpd.GeoDataFrame | None, *, linewidth: float = 0.7, halo: float = 0.9) -> None:
-    """Draw the outlines of regions, dark on a light halo so that they show on any colour."""
+def outlines(ax: Axes, regions: gpd.GeoDataFrame | None, *, linewidth: float, halo: float) -> None:
+    """Draw the outlines of regions, dark on a light halo so that they show on any colour; widths are in points."""
     if regions is None or not len(regions):
         return
     from matplotlib.collections import LineCollection

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nepcube.report import plots
 from nepcube.report.headline import key_figures
 from nepcube.report.inputs import ReportInputs
-from nepcube.report.reading import Table, nep_word, reading_tables, years_word
+from nepcube.report.pictures import DRAWN, Picture, pictures_of
+from nepcube.report.reading import Table, reading_tables, years_word
 from nepcube.report.regional import regional_tables
-from nepcube.report.saying import HTML_LANGUAGE, Speech, Told, data_island, has_words, known, say, text_in
+from nepcube.report.saying import HTML_LANGUAGE, Speech, data_island, say
 from nepcube.report.strata import stratum_tables
 from nepcube.report.words import Language
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as ImageOf
-
 __all__ = ["languages_of", "write_page"]
 
-#: widest picture in the page, pixels; the figures of a run are as wide, so that nothing blurs when it is enlarged
-_WIDEST = 2400
-#: figures that the page draws itself
-_DRAWN = ("series", "series_by_region", "sink_share", "partial_shares")
 #: the sections, and the figures and tables of each in their order; what is in none comes after them
 _PLAN: dict[str, tuple[str, ...]] = {
     "years": ("f:series", "t:series", "f:series_by_region", "t:summary", "t:uncertainty", "f:sink_share"),
@@ -55,90 +48,6 @@ _PLAN: dict[str, tuple[str, ...]] = {
     "strata": (),
     "checks": ("t:field_significance", "t:npp_flags", "t:regions"),
 }
-
-
-@dataclass(frozen=True)
-class Face:
-    """A map as it is drawn in a language."""
-
-    lang: str
-    alt: str
-    data: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A map or a chart of the page, with what stands below it; of a map one face a language, or one for all."""
-
-    key: str
-    caption: Told
-    file: str
-    faces: tuple[Face, ...] = ()
-
-
-def _face(path: Path, language: Language, caption: Told) -> Face:
-    # a palette of its own 256 colours: a quarter of the bytes, and no difference to the eye
-    from PIL import Image
-
-    with Image.open(path) as file:
-        picture = file.convert("RGB")
-    if picture.width > _WIDEST:
-        picture = picture.resize((_WIDEST, round(picture.height * _WIDEST / picture.width)), Image.Resampling.LANCZOS)
-    small = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG", optimize=True)
-    data = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Face(HTML_LANGUAGE[language], text_in(caption, language), data, picture.width, picture.height)
-
-
-def _palette(picture: ImageOf) -> ImageOf:
-    # by the root of how often a colour occurs: by the number of its pixels, the rare end of a colour bar would have
-    # three steps
-    import numpy as np
-    from PIL import Image
-
-    pixels = np.asarray(picture).reshape(-1, 3)
-    coarse = (pixels >> 3).astype(np.uint32) @ np.array([1 << 10, 1 << 5, 1], np.uint32)
-    _, first, count = np.unique(coarse, return_index=True, return_counts=True)
-    colours = np.repeat(pixels[first], np.ceil(np.sqrt(count)).astype(int), axis=0)
-    return Image.fromarray(colours[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
-
-
-def _caption(inputs: ReportInputs, figure: str) -> Told:
-    # some sentences are of regions, of several drivers, or of what is held beside them
-    driver = figure.removeprefix("map_partial_")
-    endings = [""]
-    if driver in inputs.drivers:
-        figure = "map_partial_time" if inputs.time_is_held else "map_partial"
-        endings = ["_alone"] * (len(inputs.drivers) == 1) + endings
-    else:
-        endings = ["_alone"] * inputs.correlation_is_plain + endings
-        endings = [f"_whole{e}" for e in endings] * (not inputs.region_names) + endings
-    key = next((k for e in endings if has_words(k := f"caption.{figure}{e}")), None)
-    if key is None:
-        return figure.replace("_", " ")
-    return say(key, nep=nep_word(inputs), unit=say("unit.flux"), driver=known("quantity", driver))
-
-
-def _pictures(
-    inputs: ReportInputs,
-    paths: Sequence[Path],
-    languages: Sequence[Language],
-    others: Mapping[Language, Sequence[Path]],
-) -> dict[str, Picture]:
-    elsewhere = {code: {path.stem: path for path in map(Path, others.get(code, ()))} for code in languages[1:]}
-    out = {}
-    for path in map(Path, paths):
-        if path.stem not in _DRAWN:
-            caption = _caption(inputs, path.stem)
-            drawn = {languages[0]: path} | {c: found[path.stem] for c, found in elsewhere.items() if path.stem in found}
-            # a map that is not there in every language is shown in all of them as it is in the first
-            drawn = drawn if len(drawn) == len(languages) else {languages[0]: path}
-            faces = tuple(_face(file, code, caption) for code, file in drawn.items())
-            out[path.stem] = Picture(path.stem, caption, f"figures/{path.name}", faces)
-    return out | {key: Picture(key, _caption(inputs, key), f"figures/{key}.png") for key in _DRAWN}
 
 
 def size(count: float) -> str:
@@ -220,7 +129,7 @@ def _sections(
     tables: dict[str, Table], pictures: dict[str, Picture], there: set[str], strata: list[str]
 ) -> dict[str, list[Any]]:
     # figures and tables are numbered as they stand
-    shown = {k: p for k, p in pictures.items() if k not in _DRAWN or k in there}
+    shown = {k: p for k, p in pictures.items() if k not in DRAWN or k in there}
     planned = {item for items in _PLAN.values() for item in items} | {f"t:{k}" for k in strata}
     plan = {section: list(items) for section, items in _PLAN.items()}
     plan["maps"] += [f"f:{k}" for k in shown if f"f:{k}" not in planned]
@@ -306,7 +215,7 @@ def write_page(
     charts = _charts(inputs)
     strata = {table.key: table for table in stratum_tables(inputs)}
     tables = {table.key: table for table in (*reading_tables(inputs), *regional_tables(inputs))} | strata
-    pictures = _pictures(inputs, figures, languages, others)
+    pictures = pictures_of(inputs, figures, languages, others)
     provenance = inputs.provenance
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "

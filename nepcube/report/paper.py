@@ -24,11 +24,12 @@ PAPER_FORMATS = ("pdf", "svg", "png")
 #: mm
 PAPER_WIDTHS = {"single": SINGLE, "double": DOUBLE}
 CAPTIONS = "captions.md"
+# the maps that a run may have, by their names in the statistics
+_MAPS = ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS)
 #: every figure of a run for a paper
 PAPER_FIGURES = (
-    "map_regions", *(f"map_{name}" for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS)),
-    *(f"map_partial_{driver}" for driver in spec.CLIMATE), "map_partial", "series", "series_by_region", "sink_share",
-    "partial_shares",
+    "map_regions", *(f"map_{name}" for name in _MAPS), *(f"map_partial_{driver}" for driver in spec.CLIMATE),
+    "map_partial", "series", "series_by_region", "sink_share", "partial_shares",
 )  # fmt: skip
 
 #: draws a figure of a width and dpi, and tells its caption
@@ -48,7 +49,7 @@ def require_paper_formats(formats: Sequence[str]) -> None:
 
 
 def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing]]:
-    maps, told = inputs.maps, inputs.words
+    told = inputs.words
 
     def of_map(name: str, inset: bool = False) -> _Drawing:
         return lambda width, dpi: map_sheet(inputs, name, width_mm=width, dpi=dpi, titled=False, inset=inset)
@@ -67,9 +68,8 @@ def _drawings(inputs: ReportInputs, inset: bool) -> Iterator[tuple[str, _Drawing
         return drawing
 
     yield "map_regions", of_map("regions", inset)
-    differences = [str(n) for n in maps.data_vars if str(n).startswith("difference_")]
-    for name in ("nep_mean", "nep_slope", *TABLES, *spec.ERROR_MAPS, *differences):
-        if name in maps:
+    for name in (*_MAPS, *inputs.differences):
+        if name in inputs.maps:
             yield f"map_{name}", of_map(name)
     for driver in inputs.drivers:
         yield f"map_partial_{driver}", of_map(f"partial_{driver}")

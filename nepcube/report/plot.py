@@ -8,7 +8,7 @@ from nepcube import spec
 from nepcube.errors import SpecError
 from nepcube.report import cartography as carto
 from nepcube.report.charts import chart_partial_shares, chart_series, chart_sink_share
-from nepcube.report.inputs import ALL, ReportInputs, generated_word
+from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.maps import drawn_on, in_our_letters
 from nepcube.report.sheet import map_sheet
 from nepcube.report.style import DOUBLE, MM, journal_style
@@ -153,7 +153,7 @@ def _inputs(data: ReportInputs | xr.Dataset, name: str, language: str | None) ->
         maps=thinned(chosen).compute(),
         tables={},
         language=require_language(language or "en"),
-        generated=generated_word(attrs),
+        generated=spec.is_generated(attrs),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nepcube.report.classes import Classes, rows_of, scheme, shares
+from nepcube.report.classes import Classes, key_of, rows_of, scheme, shares
 from nepcube.report.inputs import ALL, ReportInputs
 from nepcube.report.saying import Told, known, say
 from nepcube.report.style import NO_DATA, identifier, limit, number, percent
@@ -104,11 +104,8 @@ def class_word(classes: Classes, k: int) -> Told:
     label = classes.labels[k]
     if not classes.ours:
         return label
-    found = re.fullmatch(r"(significant (?:de|in)crease at) (\S+)", label)
-    if found:
-        return say("class." + found[1].replace(" ", "_"), level=found[2])
-    word = known("class", label.replace(" ", "_"))
-    return label if isinstance(word, str) else word
+    key, level = key_of(label)
+    return say(key, **level)
 
 
 def interval_word(classes: Classes, k: int, *, closed: bool = False) -> Told:

@@ -75,7 +75,6 @@ def hostile():
         evil,
         title=HOSTILE,
         name=HOSTILE,
-        generated=HOSTILE,
         recipe_text=HOSTILE,
         provenance={
             "inputs": [{"source": HOSTILE, "path": HOSTILE, "bytes": 1, "hash": HOSTILE}],

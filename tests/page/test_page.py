@@ -23,10 +23,11 @@ import nepcube
 from nepcube import spec
 from nepcube.pipeline.classing import Classes
 from nepcube.pipeline.outputs import Output
-from nepcube.report import chart_sink_share, classes, languages_of, plots, reading, say, style, write_page
+from nepcube.report import classes, languages_of, plots, reading, say, style, write_page
 from nepcube.report.chart_sheets import partial_sheet
+from nepcube.report.charts import chart_sink_share
 from nepcube.report.headline import key_figures
-from nepcube.report.page import _face
+from nepcube.report.pictures import face_of
 from nepcube.report.saying import data_island, text_in
 from nepcube.report.words import words
 
@@ -128,8 +129,9 @@ def test_contents_and_labels_lead_somewhere(read):
 
 def test_key_figures_come_first_and_what_is_generated_before_them(read, given, tmp_path):
     text, _ = read["en"]
-    assert text.index(given.generated) < text.index("<h1>") < text.index('id="key"') < text.index('id="notes"')
-    quiet = write_page(dataclasses.replace(given, generated=None), [], tmp_path / "q.html").read_text(encoding="utf-8")
+    banner = text.index(words("page", "en")["generated"])
+    assert banner < text.index("<h1>") < text.index('id="key"') < text.index('id="notes"')
+    quiet = write_page(dataclasses.replace(given, generated=False), [], tmp_path / "q.html").read_text(encoding="utf-8")
     assert 'class="banner"' not in quiet
 
 
@@ -420,7 +422,7 @@ def test_a_rare_colour_bar_keeps_its_steps_on_the_page(tmp_path):
     bar = np.linspace((80, 40, 15), (245, 240, 225), 400)
     picture[540:560, 100:500] = bar.round()
     Image.fromarray(picture).save(tmp_path / "map_x.png")
-    face = _face(tmp_path / "map_x.png", "en", "a caption")
+    face = face_of(tmp_path / "map_x.png", "en", "a caption")
     with Image.open(io.BytesIO(base64.b64decode(face.data.partition(",")[2]))) as file:
         shown = np.asarray(file.convert("RGB"), float)
     assert (shown[0] == 255).all()

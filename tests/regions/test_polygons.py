@@ -32,12 +32,12 @@ from nepcube.regions import (
     missed_notes,
     outside_notes,
     read_regions,
-    shapes_of,
     share_window,
     summary_table,
 )
 from nepcube.regions.areas import authalic_areas
 from nepcube.regions.overlaps import overlaps_of
+from nepcube.regions.shapes import shapes_of
 
 WGS84 = CRS.from_epsg(4326)
 

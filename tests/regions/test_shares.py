@@ -30,9 +30,9 @@ from nepcube.regions import (
     groups_of,
     label_window,
     shapes_near,
-    shapes_of,
     share_window,
 )
+from nepcube.regions.shapes import shapes_of
 
 
 def members_of(polygons, grid, window=None):

@@ -77,7 +77,7 @@ def make_inputs(
     crs="EPSG:4326",
     drivers=spec.CLIMATE,
     empty=False,
-    generated="The data of this run are generated: they show what nepcube does and describe no place.",
+    generated=True,
     offset=0.0,
     **more,
 ):

@@ -16,7 +16,8 @@ from nepcube import report, spec
 from nepcube.report import layers, outlines, painting, style
 from nepcube.report.annual import neither_share, small_share, trend_line
 from nepcube.report.charts import chart_series, share_regions
-from nepcube.report.page import _PLAN, _caption
+from nepcube.report.page import _PLAN
+from nepcube.report.pictures import caption_of
 from nepcube.report.plots import series_plot, sink_plots
 from nepcube.report.saying import has_words, text_in
 
@@ -251,7 +252,7 @@ def test_a_correlation_is_called_what_it_is(drivers, detrended, title, caption, 
     assert title in key.title
     plain = len(drivers) == 1 and not detrended
     assert key.bar_label == ("correlation coefficient" if plain else "partial correlation coefficient")
-    assert caption in text_in(_caption(inputs, "map_partial_temperature"), "en")
-    said = text_in(_caption(inputs, "partial_shares"), "en")
+    assert caption in text_in(caption_of(inputs, "map_partial_temperature"), "en")
+    said = text_in(caption_of(inputs, "partial_shares"), "en")
     assert shares in said
     assert ("region" in said) == regions

@@ -13,7 +13,7 @@ import pytest
 from sample_report import make_inputs
 
 from nepcube import report, spec
-from nepcube.report import cartography, classes, continuous, painting, scalebar, style
+from nepcube.report import cartography, charts, classes, continuous, painting, scalebar, style
 
 
 def blank(path):
@@ -84,7 +84,7 @@ def test_the_users_own_matplotlib_settings_stay(inputs, tmp_path):
 
     before = dict(mpl.rcParams)
     with style.journal_style():
-        report.chart_series(axes_of(inputs), inputs)
+        charts.chart_series(axes_of(inputs), inputs)
     assert dict(mpl.rcParams) == before
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
@@ -92,14 +92,14 @@ def test_the_users_own_matplotlib_settings_stay(inputs, tmp_path):
 @pytest.mark.parametrize(
     ("draw", "arguments"),
     [
-        (report.map_regions, ()),
-        (report.map_nep_mean, ()),
-        (report.map_classes, ("slope_class",)),
-        (report.map_classes, ("cv_class",)),
-        (report.map_partial, ("temperature",)),
-        (report.chart_series, ()),
-        (report.chart_sink_share, ()),
-        (report.chart_partial_shares, ("temperature",)),
+        (report.maps.drawn_on, ("regions",)),
+        (report.maps.drawn_on, ("nep_mean",)),
+        (report.maps.drawn_on, ("slope_class",)),
+        (report.maps.drawn_on, ("cv_class",)),
+        (report.maps.drawn_on, ("partial_temperature",)),
+        (charts.chart_series, ()),
+        (charts.chart_sink_share, ()),
+        (charts.chart_partial_shares, ("temperature",)),
     ],
 )
 def test_library_functions_draw_on_the_axes_given(inputs, draw, arguments):
@@ -266,7 +266,7 @@ def test_classes_have_one_colour_on_map_bar_and_table(inputs, drawn, tmp_path):
     ax = axes_of(inputs)
     painting.paint_partial(ax, inputs, "temperature")
     on_map = [to_hex(c) for c in ax.images[-1].cmap.colors]
-    bars = report.chart_partial_shares(axes_of(inputs), inputs, "temperature")
+    bars = charts.chart_partial_shares(axes_of(inputs), inputs, "temperature")
     in_bars = list(dict.fromkeys(to_hex(patch.get_facecolor()) for patch in bars.patches))
     assert on_map == list(spec.CORRELATION_COLORS) == in_bars[:8]
     for colour in (*spec.SLOPE_COLORS, *spec.CV_COLORS, *spec.CORRELATION_COLORS):
@@ -318,7 +318,7 @@ def test_what_has_no_data_is_told_in_the_key_of_a_map(inputs, name):
 
 
 def test_bars_of_shares_are_full_and_of_the_area_with_data(inputs):
-    ax = report.chart_partial_shares(axes_of(inputs), inputs, "temperature")
+    ax = charts.chart_partial_shares(axes_of(inputs), inputs, "temperature")
     assert ax.get_xlabel() == "share of area with data (%)"
     ends = {}
     for bar in ax.patches:
@@ -329,7 +329,7 @@ def test_bars_of_shares_are_full_and_of_the_area_with_data(inputs):
 
 
 def test_the_trend_line_is_the_tables_slope_through_the_tables_mean(inputs):
-    ax = report.chart_series(axes_of(inputs), inputs)
+    ax = charts.chart_series(axes_of(inputs), inputs)
     line = next(one for one in ax.lines if one.get_label() == "least-squares trend")
     (x0, x1), (y0, y1) = line.get_data()
     row = inputs.rows("summary", region="all").iloc[0]
