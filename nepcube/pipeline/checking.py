@@ -88,6 +88,9 @@ def check(
 def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None, options: Options) -> Checked:
     faults: list[NepcubeError] = []
     plan, described, grid = None, "", None
+    place = None if out is None else place_of(out)
+    if place is not None:
+        place.require()
     archive = recipe.archive
     generated = archive is not None and not Path(recipe.resolve(archive.path), "GENERATED.json").exists()
     notes: list[str] = []
@@ -109,7 +112,7 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
             f"{box.left:.6f} {box.bottom:.6f} {box.right:.6f} {box.top:.6f}"
         )
         try:
-            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options, None if out is None else place_of(out))
+            plan = make_plan(recipe, (grid.shape[0], grid.shape[1]), options, place)
         except NepcubeError as error:
             faults.append(error)
     found: list[inputs.Found] = []
@@ -117,9 +120,7 @@ def _checked(recipe: recipes.Recipe, out: str | os.PathLike[str] | Place | None,
         found = inputs.inspect(recipe, grid)
         faults += [f.error for f in found if f.error is not None]
     done: list[str] = []
-    if out is not None:
-        place = place_of(out)
-        place.require()
+    if place is not None:
         ledger = Ledger.open(place)
         try:
             require_room(recipe, place, fresh=options.fresh)
