@@ -118,6 +118,7 @@ def is_long(series: Any, detrend: bool) -> bool:
 @tiled
 def regress(
     series: Any,
+    total: int,
     t: Any,
     detrend: bool,
     least: float,
@@ -130,14 +131,13 @@ def regress(
     more: Any,
     long: Any,
 ) -> None:
-    """Relate the last of the series to each other one, the rest held fixed.
+    """Relate the last of the first `total` series to each other one, the rest held fixed.
 
     r and p are (wanted, cells), of the first series. `more` is None, or semi-partial correlations and standardised
     coefficients in the same form, and (3, cells) of multiple R2, its adjusted value and its p-value; `long` is None, or
     True for series of more than `CLOSED` degrees of freedom. What None says is not compiled. `hard` are the cells that
     are not clear from cross-products: `orthogonalise` does them.
     """
-    total = len(series)
     m = total - 1
     size = series[0].shape[0]
     cells = series[0].shape[1]
@@ -158,7 +158,7 @@ def regress(
     work = np.empty((2, TILE), np.float64)
     held = m - 1 + (1 if detrend else 0)
     for first in range(0, cells, TILE):
-        centred(series, t, detrend, first, d, good, n, mean, wild)
+        centred(series, total, t, detrend, first, d, good, n, mean, wild)
         if detrend:
             without_time(d, total, cross, before)
         cross_products(d, total, cross)
@@ -220,6 +220,7 @@ def _fitted(unexplained: float, dof: int, m: int, at: int, fit: Any) -> None:
 @tiled
 def orthogonalise(
     series: Any,
+    total: int,
     t: Any,
     detrend: bool,
     least: float,
@@ -231,7 +232,6 @@ def orthogonalise(
     more: Any,
 ) -> None:
     """Do what `regress` does for the cells that it found hard, from the series themselves."""
-    total = len(series)
     m = total - 1
     size = series[0].shape[0]
     d, good, n, mean, wild = room(total + 1, size)
@@ -246,7 +246,7 @@ def orthogonalise(
         first = at // TILE * TILE
         j = at - first
         if more is not None and first != summed:
-            centred(series, t, detrend, first, d, good, n, mean, wild)
+            centred(series, total, t, detrend, first, d, good, n, mean, wild)
             if detrend:
                 without_time(d, total, cross, before)
             cross_products(d, total, cross)
@@ -288,7 +288,7 @@ def moments(series: Any, t: Any, least: float, count: Any, mean: Any, cross: Any
     d, good, n, means, wild = room(total + 1, size)
     products = np.zeros((total + 1, total + 1, TILE), np.float64)
     for first in range(0, cells, TILE):
-        centred(series, t, True, first, d, good, n, means, wild)
+        centred(series, total, t, True, first, d, good, n, means, wild)
         cross_products(d, total + 1, products)
         for j in range(TILE):
             at = first + j

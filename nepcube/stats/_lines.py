@@ -32,7 +32,7 @@ def describe(series: Any, t: Any, least: float, out: Any) -> None:
     d, good, n, mean, wild = room(2, size)
     syy = np.empty(TILE, np.float64)
     for first in range(0, cells, TILE):
-        centred(series, t, lined, first, d, good, n, mean, wild)
+        centred(series, 1, t, lined, first, d, good, n, mean, wild)
         sum_products(d[0], d[0], syy)
         for j in range(TILE):
             usable = wild[j] == 0.0 and n[j] >= least and n[j] > 0.0

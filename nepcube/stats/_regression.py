@@ -114,13 +114,21 @@ def _best_penalty(values: Any, turned: Any, m: int, n: float, used: float) -> fl
 
 @tiled
 def ridge(
-    series: Any, t: Any, detrend: bool, least: float, penalty: float, beta: Any, share: Any, fit: Any, count: Any
+    series: Any,
+    total: int,
+    t: Any,
+    detrend: bool,
+    least: float,
+    penalty: float,
+    beta: Any,
+    share: Any,
+    fit: Any,
+    count: Any,
 ) -> None:
-    """Standardised ridge coefficients of the last series on the others; a negative penalty is chosen by GCV.
+    """Standardised ridge coefficients of the last of `total` series on the others; a negative penalty is chosen by GCV.
 
     beta and share are (drivers, cells), fit is (2, cells): R2 and the penalty.
     """
-    total = len(series)
     m = total - 1
     size = series[0].shape[0]
     cells = series[0].shape[1]
@@ -133,7 +141,7 @@ def ridge(
     turned = np.empty(m, np.float64)
     used = 2.0 if detrend else 1.0
     for first in range(0, cells, TILE):
-        centred(series, t, True, first, d, good, n, mean, wild)
+        centred(series, total, t, True, first, d, good, n, mean, wild)
         if detrend:
             without_time(d, total, cross, before)
         cross_products(d, total, cross)
@@ -312,7 +320,7 @@ def attribute(series: Any, t: Any, least: float, eps: float, slopes: Any, code: 
     d, good, n, mean, wild = room(3, size)
     signs = np.zeros(3, np.int64)
     for first in range(0, cells, TILE):
-        centred(series, t, True, first, d, good, n, mean, wild)
+        centred(series, 2, t, True, first, d, good, n, mean, wild)
         for j in range(TILE):
             at = first + j
             for v in range(3):

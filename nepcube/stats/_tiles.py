@@ -14,6 +14,8 @@ from nepcube.compiling import compiled
 
 #: cells that are worked on together
 TILE = 64
+# series of a padded tuple: those of a recipe fit, and more are rare
+_ROUND = 6
 
 
 def tiled(function: Any) -> Any:
@@ -31,6 +33,14 @@ def inlined(function: Any) -> Any:
     return compiled(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
 
 
+def padded(series: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Repeat the last series up to a round number: a kernel is compiled once for all tuples of one length.
+
+    The kernel is told how many there are.
+    """
+    return series + series[-1:] * (-len(series) % _ROUND)
+
+
 @inlined
 def room(series: int, size: int) -> Any:
     """Give the arrays that `centred` fills: departures, good years, their number, means, and what is infinite."""
@@ -44,13 +54,14 @@ def room(series: int, size: int) -> Any:
 
 
 @inlined
-def centred(series: Any, t: Any, timed: bool, first: int, d: Any, good: Any, n: Any, mean: Any, wild: Any) -> None:
-    """Take the mean over the complete years from each series of a tile of cells.
+def centred(
+    series: Any, m: int, t: Any, timed: bool, first: int, d: Any, good: Any, n: Any, mean: Any, wild: Any
+) -> None:
+    """Take the mean over the complete years from each of the first m series of a tile of cells.
 
     d is (series, years, TILE), with time as the last of the series where it is `timed`. A year that lacks any series is
     zero in all, and in `good`.
     """
-    m = len(series)
     size = series[0].shape[0]
     fours = size - size % 4
     whole = True

@@ -86,10 +86,11 @@ def ridge_contributions(
 
     def kernel(series: Any) -> tuple[Any, ...]:
         from nepcube.stats import _regression
+        from nepcube.stats._tiles import padded
 
         m, cells = len(names), series[0].shape[1]
         beta, share, fit, n = np.empty((m, cells)), np.empty((m, cells)), np.empty((2, cells)), np.empty(cells)
-        _regression.ridge(series, t, detrend, need, value, beta, share, fit, n)
+        _regression.ridge(padded(series), m + 1, t, detrend, need, value, beta, share, fit, n)
         return beta, share, fit[0], fit[1], n
 
     own = ("driver",)

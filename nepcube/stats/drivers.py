@@ -209,16 +209,17 @@ def _regression(mine: xr.DataArray, dim: str, min_years: int | None, detrend: bo
 
     def kernel(series: Any) -> tuple[Any, ...]:
         from nepcube.stats import _drivers
+        from nepcube.stats._tiles import padded
 
         cells, kind = series[0].shape[1], series[0].dtype
         r, p = np.empty((wanted, cells), kind), np.empty((wanted, cells), kind)
         n, hard, eps = np.empty(cells, kind), np.empty(cells, np.bool_), float(np.finfo(kind).eps)
         more = tuple(np.empty((rows, cells), kind) for rows in (wanted, wanted, 3)) if full else None
         long = True if _drivers.is_long(series, detrend) else None
-        _drivers.regress(series, t, detrend, need, eps, wanted, r, p, n, hard, more, long)
+        _drivers.regress(padded(series), len(series), t, detrend, need, eps, wanted, r, p, n, hard, more, long)
         if hard.any():
             which = np.flatnonzero(hard)
-            _drivers.orthogonalise(series, t, detrend, need, eps, wanted, which, r, p, more)
+            _drivers.orthogonalise(padded(series), len(series), t, detrend, need, eps, wanted, which, r, p, more)
         return (r, p, n) if more is None else (r, p, n, *more[:2], *more[2])
 
     return kernel

@@ -312,7 +312,8 @@ def test_the_short_way_is_as_good_as_orthogonalisation(detrend):
 
 
 @pytest.mark.parametrize("gaps", [0.0, 0.05])
-@pytest.mark.parametrize("k", [0, 1, 3])
+# a kernel is compiled for six series, and again for twelve
+@pytest.mark.parametrize("k", [0, 1, 3, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("detrend", [False, True])
 def test_regression_beside_statsmodels(k, gaps, detrend):
     arrays = drivers(200 + k, 40, k, gaps=gaps)
