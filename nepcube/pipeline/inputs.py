@@ -77,6 +77,7 @@ def records_of(recipe: recipes.Recipe) -> list[tuple[str, recipes.Record]]:
     return [(q, r) for q, source in recipe.sources.readers().items() for r in source.records(recipe.period)]
 
 
+@sources.opened_once()
 def inspect(recipe: recipes.Recipe, grid: GeoBox) -> list[Found]:
     """Open every header and report what is there and what is not, one report a record; nothing is raised."""
     out = [_inspect(recipe, quantity, record, grid) for quantity, record in records_of(recipe)]
@@ -184,6 +185,7 @@ def is_generated(recipe: recipes.Recipe) -> bool:
     return False
 
 
+@sources.opened_once()
 def open_all(recipe: recipes.Recipe, grid: GeoBox) -> dict[str, list[xr.Dataset]]:
     """Open every record of every quantity, and refuse whatever would keep a run from its end.
 

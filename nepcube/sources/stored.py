@@ -19,6 +19,7 @@ from nepcube.sources.classic import require_whole
 from nepcube.sources.fetched import local
 from nepcube.sources.files import border, require
 from nepcube.sources.hdf5 import require_all_chunks, require_found, require_headers, require_sound_heaps
+from nepcube.sources.headers import header
 from nepcube.sources.kept import stamp
 
 if TYPE_CHECKING:
@@ -102,6 +103,13 @@ def open_stored(path: str, *, kind: str | None = None, nodata: float | None = No
         It is neither NetCDF nor Zarr, is damaged, or its time cannot be read as dates.
     """
     engine = _ENGINES[kind or require(path, *_ENGINES)]
+    if engine == "zarr":
+        # what changes in a folder below it does not show in its own stamp
+        return _open_stored(path, engine, nodata)
+    return header(path, (engine, nodata), lambda: _open_stored(path, engine, nodata))
+
+
+def _open_stored(path: str, engine: str, nodata: float | None) -> xr.Dataset:
     with border(path):
         if engine == "netcdf4":
             require_whole(path)
