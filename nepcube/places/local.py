@@ -20,6 +20,7 @@ from nepcube.places.place import Place, Seen
 
 # what is written aside: by us (`.NAME.PROCESS.THREAD`) and by zarr
 _LEFT = re.compile(r"^\..+\.\d+\.\d+$|\.[0-9a-f]{32}\.partial$")
+_ANOTHER = "another folder (an output's with -o)."
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class LocalPlace(Place):
         except (FileNotFoundError, NotADirectoryError):
             # it may still be made
             if self.exists():
-                raise StoreError(f"{self.path}: this is a file, not a folder.", "Name another folder.") from None
+                raise StoreError(f"{self.path}: this is a file, not a folder.", f"Name {_ANOTHER}") from None
         except OSError as error:
             raise StoreError(
-                f"{self.path}: cannot be looked into ({error.strerror}).", "Give permission, or name another folder."
+                f"{self.path}: cannot be looked into ({error.strerror}).", f"Give permission, or name {_ANOTHER}"
             ) from None
 
     def make(self) -> bool:
-        there = self.exists()
         try:
+            there = self.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _refused(self.path, "made", error) from None

@@ -87,7 +87,7 @@ def _told(labels: tuple[str, ...], language: Language) -> tuple[str, ...] | None
     # none where a recipe names any of them: then all stay as they are
     known = words("figures", language)
     keys = [key_of(label) for label in labels]
-    if not all(key in known for key, _ in keys):
+    if not all(key in known and ("{" in known[key]) == bool(level) for key, level in keys):
         return None
     return tuple(known[key].format(**level) for key, level in keys)
 

@@ -491,6 +491,10 @@ def test_labels_of_a_recipe_are_not_translated(coarse):
     own = variable.assign_attrs(flag_meanings="falls high level rises much no_data")
     assert classes_of(own, "zh").labels == ("falls", "high", "level", "rises", "much")
     assert not classes_of(own, "zh").ours
+    # nor one that is ours but for its level
+    words = ("slight_decrease", "significant_increase_at", "slight_increase")
+    bare = variable.assign_attrs(flag_meanings=" ".join((*words, "no_data")), flag_values=[0, 1, 2, 255])
+    assert not classes_of(bare, "zh").ours
     trend = coarse.maps["trend_class"]
     assert classes_of(trend, "zh").labels[-1] == "显著增加（p<0.01）"
 
