@@ -239,16 +239,10 @@ def _apply(
         "offset": c.offset,
     }
     clip = aggregation in (spec.SINCE_00, spec.PREVIOUS_HOUR)
-    pieces, counts = zip(*(_one(var.data, interval, clip, options) for interval in intervals), strict=True)
-    clipped: Any = None
-    if isinstance(var.data, np.ndarray):
-        data: Any = np.stack(pieces)
-        clipped = np.stack(counts) if clip else None
+    if not clip and all(interval.steps.size == 1 for interval in intervals):
+        data, clipped = _each(var.data, intervals, options), None
     else:
-        import dask.array as da
-
-        data = da.stack(pieces)
-        clipped = da.stack(counts) if clip else None
+        data, clipped = _all(var.data, intervals, clip, options)
     unit = {"year": f"{target} year-1", "month": target, "day": target}[to] if aggregation != spec.MEAN else target
     starts = np.array([i.stamp for i in intervals], "datetime64[ns]")
     attrs = {k: v for k, v in var.attrs.items() if k not in ("units", "aggregation", "frequency", "long_name")}
@@ -289,6 +283,42 @@ def _amount_unit(unit: str, aggregation: str, frequency: str, name: str) -> tupl
     )
 
 
+def _all(data: Any, intervals: Sequence[Interval], clip: bool, options: dict[str, Any]) -> tuple[Any, Any]:
+    pieces, counts = zip(*(_one(data, interval, clip, options) for interval in intervals), strict=True)
+    if isinstance(data, np.ndarray):
+        return np.stack(pieces), np.stack(counts) if clip else None
+    import dask.array as da
+
+    return da.stack(pieces), da.stack(counts) if clip else None
+
+
+def _each(data: Any, intervals: Sequence[Interval], options: dict[str, Any]) -> Any:
+    # months of months, days of days: one task makes all of a chunk, where `_one` has several for each interval
+    steps = _slice_of(np.concatenate([i.steps for i in intervals]))
+    rows = np.array([(i.factors[0], i.weights[0], i.length) for i in intervals])
+    if isinstance(data, np.ndarray):
+        return _alone(data[steps], *rows.T, **options)
+    import dask.array as da
+
+    columns = [part for column in rows.T for part in (column, "t")]
+    return da.blockwise(
+        _alone, "tyx", data[steps], "tyx", *columns, dtype=np.float64, meta=np.empty((0, 0, 0)), **options
+    )
+
+
+def _alone(values: Any, factors: Any, weights: Any, lengths: Any, **options: Any) -> NDArray[np.float64]:
+    out = np.empty(values.shape)
+    for k, length in enumerate(lengths):
+        here = slice(k, k + 1)
+        out[k] = _finish(_step(None, values[here], factors[here], weights[here], False), float(length), **options)
+    return out
+
+
+def _slice_of(steps: NDArray[np.int64]) -> Any:
+    contiguous = bool((np.diff(steps) == 1).all())
+    return slice(int(steps[0]), int(steps[-1]) + 1) if contiguous else steps
+
+
 def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> tuple[Any, Any]:
     # the value of an interval, and how many increments were clipped (whole numbers, so that any order gives their sum)
     state: Any = None
@@ -305,9 +335,7 @@ def _one(data: Any, interval: Interval, clip: bool, options: dict[str, Any]) -> 
         inside = (interval.steps >= a) & (interval.steps < b)
         if not inside.any():
             continue
-        steps = interval.steps[inside]
-        contiguous = bool((np.diff(steps) == 1).all())
-        piece = data[int(steps[0]) : int(steps[-1]) + 1] if contiguous else data[steps]
+        piece = data[_slice_of(interval.steps[inside])]
         state = da.blockwise(
             _step,
             "syx",

@@ -111,6 +111,8 @@ SERIES = [
     ("precipitation", "amount", "month", "year"),
     ("precipitation", "per_day", "month", "year"),
     ("radiation", "per_day", "month", "month"),
+    ("temperature", "mean", "month", "month"),
+    ("precipitation", "amount", "day", "day"),
     ("radiation", SINCE_00, "hour", "day"),
     ("radiation", SINCE_00, "hour", "month"),
     ("radiation", PREVIOUS, "hour", "day"),
@@ -235,6 +237,17 @@ def test_the_order_of_the_stamps_does_not_matter(cut):
     got = nc.to_annual(mixed if cut is None else mixed.chunk(time=cut), years=(2001, 2001)).radiation
     # the sum may be taken in another order, its terms may not change
     assert_allclose(got.values, want.values, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("frequency", "n"), [("month", 240), ("day", 366)])
+def test_a_chunk_of_what_is_of_the_frequency_already_is_one_task(frequency, n):
+    times = at_times(2004, n, frequency)
+    ds = dataset(np.ones((n, 4, 4), "f4"), times, "temperature", "mean", frequency).chunk(time=61, latitude=2)
+    lazy = to_interval(ds, frequency)["temperature"]
+    assert lazy.data.chunks[0] == ds["temperature"].data.chunks[0]
+    (graph,) = dask.optimize(lazy.data)
+    # the array itself, and for each chunk its part of it, three columns and what is made
+    assert len(dict(graph.__dask_graph__())) <= 1 + 5 * lazy.data.npartitions
 
 
 def test_any_order_of_dimensions():
