@@ -85,7 +85,14 @@ def make_engine(
             yield _Later(settings.cluster, opened, say, out, held)
     elif settings.workers and settings.workers > 1:
         with _quiet(), _processes(settings.workers, say, preload) as client:
-            yield Cluster(client, starting=settings.workers, watch=Watch(say, _NO_PROCESS, _none_started))
+            watch = Watch(
+                say,
+                _NO_PROCESS,
+                _none_started,
+                wanted=settings.workers,
+                again=partial(_start_again, client.cluster, settings.workers),
+            )
+            yield Cluster(client, starting=settings.workers, watch=watch)
     else:
         width = settings.threads or settings.workers or cores()
         with _one_core() if width == 1 else nullcontext():
@@ -236,6 +243,20 @@ def _processes(workers: int, say: Say, preload: Sequence[str]) -> Iterator[Any]:
             cluster.scale(workers)
         say(_dashboard(client.dashboard_link if _has_bokeh() else None))
         yield client
+
+
+def _start_again(cluster: Any, workers: int) -> None:
+    # one that dies while it works is started again by its nanny; the nanny of one that dies before gives up
+    from distributed.core import Status
+
+    async def replace() -> None:
+        for name, nanny in list(cluster.workers.items()):
+            if nanny.status in (Status.closed, Status.failed):
+                cluster.workers.pop(name)
+                cluster.worker_spec.pop(name, None)
+        cluster.scale(workers)
+
+    cluster.sync(replace)
 
 
 def _close(close: Callable[[], Any]) -> None:

@@ -199,14 +199,22 @@ class Cluster:
     def _wait_for_workers(self) -> None:
         if self.starting is None:
             return
-        try:
-            self.client.wait_for_workers(self.starting, timeout=_STARTED)
-        except TimeoutError:
-            there = len(self.client.nthreads())
-            raise StoreError(
-                f"--workers {self.starting}: {there} of them started within {_STARTED:.0f} seconds.",
-                "Take fewer workers, or none (threads), or look at what else this machine does.",
-            ) from None
+        end = time.monotonic() + _STARTED
+        while True:
+            signals.look()
+            try:
+                self.client.wait_for_workers(self.starting, timeout=_LOOK_AGAIN)
+            except TimeoutError:
+                there = len(self.client.nthreads())
+                if time.monotonic() > end:
+                    raise StoreError(
+                        f"--workers {self.starting}: {there} of them started within {_STARTED:.0f} seconds.",
+                        "Take fewer workers, or none (threads), or look at what else this machine does.",
+                    ) from None
+                if self.watch.again is not None:
+                    self.watch.again()
+            else:
+                break
         self.starting = None
 
     def _result(self, future: Any) -> Any:

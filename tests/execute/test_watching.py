@@ -1,5 +1,7 @@
 """Workers that are lost, tasks that go on after a stop, and addresses at which there is no scheduler."""
 
+import multiprocessing
+import os
 import socket
 import threading
 import time
@@ -282,3 +284,21 @@ def test_no_client_is_made_where_no_scheduler_answers(address, monkeypatch):
             pass
         assert time.monotonic() - start < 5
     assert told.value.what.startswith(f"{address}: no Dask scheduler answers (")
+
+
+def _who(_):
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def test_a_process_that_dies_while_it_starts_is_started_again(monkeypatch):
+    monkeypatch.setattr(engine, "_LOOK_AGAIN", 0.5)
+    before = set(multiprocessing.active_children())
+    with make_engine(Settings(workers=2), say=lambda _: None) as two:
+        while not (started := [c for c in multiprocessing.active_children() if c not in before]):
+            time.sleep(0.01)
+        started[0].kill()
+        found = {result for _, result in two.map(_who, range(12))}
+        assert len(two.client.nthreads()) == 2
+    assert started[0].pid not in found
+    assert len(found) == 2
