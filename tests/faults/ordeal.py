@@ -217,7 +217,7 @@ def stop(number, ordeal):
         else:
             os.kill(command.process.pid, number)
         code, lines = command.ended()
-        told = f"{number!r} after {len(lines)} lines\n" + "\n".join(lines)
+        told = f"{number!r} after {len(lines)} lines: exit code {code}\n" + "\n".join(lines)
         assert code in (128 + number, 0), told
         assert odd(lines) == [], told
         assert code == 0 or lines[-2:] == STOPPED, told
