@@ -36,7 +36,8 @@ class Command:
             text=True,
             start_new_session=True,
             cwd=cwd,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            # an interpreter that crashes tells where it was
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
         )
         self.lines: list[str] = []
         self.said: list[str] = []

@@ -17,7 +17,19 @@ from nepcube.errors import NepcubeError, RecipeError
 from nepcube.execute import Stopped
 
 
-@pytest.mark.parametrize("block", [64, *(pytest.param(n, marks=pytest.mark.slow) for n in (192, 2048))])
+@pytest.fixture(scope="session")
+def in_small_blocks(finished, tools, tmp_path_factory):
+    """The finished run again in blocks of 64: six blocks a year."""
+    return tools.do_stages(finished.recipe, tmp_path_factory.mktemp("blocks") / "out", block=64)
+
+
+def test_blocks_of_one_chunk_give_the_same_arrays(finished, in_small_blocks, tools):
+    tools.same_arrays(in_small_blocks, finished.out)
+    tools.same_tables(in_small_blocks, finished.out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [192, 2048])
 def test_any_block_gives_the_same_arrays(finished, tools, tmp_path, block):
     out = tools.do_stages(finished.recipe, tmp_path / "out", block=block)
     tools.same_arrays(out, finished.out)
@@ -26,13 +38,8 @@ def test_any_block_gives_the_same_arrays(finished, tools, tmp_path, block):
         assert tools.chunk_files(out) == tools.chunk_files(finished.out)
 
 
-@pytest.fixture(scope="session")
-def in_small_blocks(finished, tools, tmp_path_factory):
-    """The finished run again in blocks of 64: six blocks a year."""
-    return tools.do_stages(finished.recipe, tmp_path_factory.mktemp("blocks") / "out", block=64)
-
-
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
 def test_any_number_of_threads_gives_the_same_bytes(finished, in_small_blocks, tools, tmp_path, threads, monkeypatch):
     monkeypatch.setattr("dask.system.cpu_count", lambda: threads)
     out = tools.do_stages(finished.recipe, tmp_path / "out", block=64)

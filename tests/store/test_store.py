@@ -545,7 +545,9 @@ CHUNKS = [
 ]
 
 
-@pytest.mark.parametrize("how", ["truncated", "deleted", "turned"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(h, marks=pytest.mark.slow) for h in ("truncated", "deleted")), "turned"]
+)
 def test_damage_is_found_and_mended(copied, finished, cli, tools, how):
     for key in CHUNKS:
         file = copied.out / key
