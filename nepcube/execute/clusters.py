@@ -302,6 +302,7 @@ def _asked_for(options: Mapping[str, Any], say: Say) -> Iterator[Any]:
         except NepcubeError:
             raise
         except Exception as error:
+            # a scheduler of batch jobs or a cloud fails in its own ways
             raise StoreError(
                 f"cluster: {options['kind']} gives none: {type(error).__name__}, {' '.join(str(error).split())[:300]}.",
                 "Mend the recipe's `cluster` section or the system's set-up, or leave it out with --workers.",
@@ -317,6 +318,7 @@ def _ask_again(cluster: Any, workers: int, say: Say) -> None:
     try:
         cluster.scale(workers)
     except Exception as error:
+        # the run goes on with the workers that it has
         told = " ".join(str(error).split())[:300]
         say(f"warning: workers cannot be asked for again ({type(error).__name__}: {told})")
 

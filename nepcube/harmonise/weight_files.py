@@ -180,6 +180,7 @@ def _contents(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, int], dict
                 attrs = {k: v.decode() if isinstance(v, bytes) else v for k, v in nc3._attributes.items()}
                 return held, {k: int(n) for k, n in nc3.dimensions.items() if n}, attrs
     except Exception as error:
+        # libraries tell damage by errors of any kind
         raise SourceError(f"{path}: the file is damaged ({error}).", MAKE_ANEW) from error
     if magic == b"CDF\x05":
         raise SourceError(

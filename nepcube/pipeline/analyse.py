@@ -22,7 +22,7 @@ from nepcube.pipeline.keeping import keep_native, native_series
 from nepcube.pipeline.needs import STRIPS
 from nepcube.pipeline.sampling import Sampling, sampling_of
 from nepcube.pipeline.stages import (
-    CLIMATE,
+    KEPT_CLIMATE,
     begin,
     commit,
     finish,
@@ -89,7 +89,7 @@ def analyse(run: Run) -> None:
         arrays = sorted(analysed_arrays(run))
         # a stop from here on is followed by another beginning, whatever the recipe is then
         outdate_analysis(run)
-        for stage in (STAGE, CLIMATE, "aggregate"):
+        for stage in (STAGE, KEPT_CLIMATE, "aggregate"):
             run.ledger.forget(stage)
         take_away(run, run.statistics)
         take_away(run, run.climate)

@@ -10,7 +10,7 @@ from nepcube.grid import windows
 from nepcube.pipeline.context import Run
 from nepcube.pipeline.ingest import Job, cube_attrs, execute_job
 from nepcube.pipeline.sampling import Climate, sampling_of
-from nepcube.pipeline.stages import CLIMATE, commit, take_away, unit_of
+from nepcube.pipeline.stages import KEPT_CLIMATE, commit, take_away, unit_of
 
 if TYPE_CHECKING:
     from nepcube.grid import Window
@@ -25,9 +25,9 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
     starts = next(iter(native.values()))["time"].values.astype(unit)
     steps = [(start, start + 1) for start in starts]
     layouts = [store.Layout(q, "float32", ds[q].attrs, yearly=True) for q, ds in native.items()]
-    run.ledger.add(CLIMATE, "coordinates", run.climate.create(layouts, None, steps=steps))
+    run.ledger.add(KEPT_CLIMATE, "coordinates", run.climate.create(layouts, None, steps=steps))
     climate = tuple(Climate(s, sampling_of(run, q)) for q, s in series.items())
-    done = run.ledger.done(CLIMATE)
+    done = run.ledger.done(KEPT_CLIMATE)
     todo = [
         (k, w)
         for k in range(len(steps))
@@ -40,7 +40,7 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
             yield Job(run.climate, window, tuple(run.chunks_of(window)), k, 0, climate=climate)
 
     for n, (job, sums) in enumerate(run.engine.map(execute_job, jobs()), start=1):
-        run.ledger.add_chunks(CLIMATE, str(job.step), sums)
+        run.ledger.add_chunks(KEPT_CLIMATE, str(job.step), sums)
         run.progress(f"{STAGE}: climate", n, len(todo))
     run.ledger.flush()
     commit(run, run.climate, cube_attrs(run))
@@ -48,8 +48,8 @@ def write_climate(run: Run, series: Mapping[str, store.NativeSeries]) -> None:
 
 def leave_climate(run: Run) -> None:
     """Remove what an earlier recipe asked for."""
-    if run.ledger.done(CLIMATE):
-        run.ledger.forget(CLIMATE)
+    if run.ledger.done(KEPT_CLIMATE):
+        run.ledger.forget(KEPT_CLIMATE)
     take_away(run, run.climate)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nepcube import recipe as recipes
 from nepcube import store
 from nepcube.pipeline import keeping
-from nepcube.pipeline.stages import CLIMATE, COMMITS, waiting_for
+from nepcube.pipeline.stages import COMMITS, KEPT_CLIMATE, waiting_for
 from nepcube.store import Ledger
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _maker(stage: str, unit: str) -> str:
         return _MAKERS[unit]
     if _is_native(stage):
         return "ingest" if stage == keeping.RELIEF or stage.endswith("-year") else "analyse"
-    return "analyse" if stage == CLIMATE else stage
+    return "analyse" if stage == KEPT_CLIMATE else stage
 
 
 def _is_native(stage: str) -> bool:
@@ -121,4 +121,4 @@ def _take_back_sampled(ledger: Ledger, changed: Sequence[tuple[str, str]]) -> No
     sampled = {u for u in ledger.done("ingest") if u[:1].isdigit() and (every or u.partition("/")[0] in years)}
     ledger.drop("ingest", sampled)
     ledger.drop("analyse", {u for u in ledger.done("analyse") if u[:1].isdigit()})
-    ledger.forget(CLIMATE)
+    ledger.forget(KEPT_CLIMATE)

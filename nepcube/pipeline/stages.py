@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: what the ledger calls the metadata of stores, which no stage alone writes
 COMMITS = "commits"
 #: what the ledger calls the months or days of climate on the grid, which `analyse` writes where they are asked for
-CLIMATE = "climate"
+KEPT_CLIMATE = "climate"
 
 
 def waiting_for(stage: str) -> str:
