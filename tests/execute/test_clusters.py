@@ -214,7 +214,8 @@ def test_processes_tell_what_befell_them():
         assert told.value.what.startswith("The worker of a block died, and so did those that tried it after")
         # the others go on
         assert sorted(engine.map(abs, [-1])) == [(-1, 1)]
-    assert len(said) == 1
+    # both died at once: on a busy machine that is seen before they are back
+    assert said[1:] in ([], ["workers: none is left; waiting for one"])
 
 
 # --- what workers must have -----------------------------------------------------------------------------------------
