@@ -13,6 +13,8 @@ from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AGAIN = 0.05
+# LLVM asks these for machine code by callback: an exception there is swallowed, and what it loads lies at address 0
+_NOT_WITHIN = ("llvmlite",)
 
 
 class Stopped(BaseException):
@@ -35,32 +37,55 @@ class _Watch:
     def __init__(self) -> None:
         self.depth = 0
         self.asked: int | None = None
+        self.raised = False
+        self.awaited = False
         self.holding = 0
         self.before: dict[int, Any] = {}
         self.hook = sys.unraisablehook
 
-    def stop(self, signum: int, _frame: FrameType | None) -> None:
-        if self.asked is not None:
+    def stop(self, signum: int, frame: FrameType | None) -> None:
+        if self.awaited:
+            # ours, not a second one
+            self.awaited = False
+            if self.raised:
+                return
+        elif self.asked is not None:
             os._exit(128 + signum)
-        self.asked = signum
-        if not self.holding:
-            raise Stopped(signum)
+        else:
+            self.asked = signum
+        if self.holding:
+            return
+        if _is_within(frame, _NOT_WITHIN):
+            self.soon()
+        else:
+            self.tell()
+
+    def tell(self) -> None:
+        if self.asked is not None:
+            self.raised = True
+            raise Stopped(self.asked)
 
     def unraisable(self, what: sys.UnraisableHookArgs) -> None:
         if self.asked is None:
             self.hook(what)
         elif isinstance(what.exc_value, Stopped):
             # raised in a destructor or in a callback of the collector, from which nothing comes out: once more
-            threading.Timer(_AGAIN, self.again).start()
+            self.raised = False
+            self.soon()
+
+    def soon(self) -> None:
+        timer = threading.Timer(_AGAIN, self.again)
+        timer.daemon = True
+        timer.start()
 
     def again(self) -> None:
-        if self.depth and self.asked is not None:
-            signum, self.asked = self.asked, None
-            os.kill(os.getpid(), signum)
+        if self.depth and self.asked is not None and not self.raised:
+            self.awaited = True
+            os.kill(os.getpid(), self.asked)
 
     def enter(self) -> None:
         if not self.depth:
-            self.asked, self.holding = None, 0
+            self.asked, self.raised, self.awaited, self.holding = None, False, False, 0
             self.hook, sys.unraisablehook = sys.unraisablehook, self.unraisable
             self.before = {s: signal.signal(s, self.stop) for s in _SIGNALS}
         self.depth += 1
@@ -75,6 +100,14 @@ class _Watch:
 
 
 _watch = _Watch()
+
+
+def _is_within(frame: FrameType | None, packages: tuple[str, ...]) -> bool:
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _in_main_thread() -> bool:
@@ -109,19 +142,19 @@ def held() -> Iterator[None]:
         yield
         return
     _watch.holding += 1
-    before = _watch.asked
+    ending = _watch.raised
     try:
         yield
     finally:
         _watch.holding -= 1
-    if before is None:
+    if not ending:
         look()
 
 
 def look() -> None:
     """Raise `Stopped` where a stop was asked for and got lost, or was held."""
-    if _in_main_thread() and _watch.depth and not _watch.holding and _watch.asked is not None:
-        raise Stopped(_watch.asked)
+    if _in_main_thread() and _watch.depth and not _watch.holding:
+        _watch.tell()
 
 
 def asked() -> Stopped | None:

@@ -54,6 +54,45 @@ def test_a_stop_that_a_library_swallows_comes_again_between_jobs():
     assert len(done) < 3
 
 
+LOADING = """
+import os, signal
+from numba.core import codegen
+from nepcube.execute.signals import look, stopping
+
+library, arrived = codegen.JITCodeLibrary, []
+find = library._object_getbuffer_hook
+
+def find_while_a_signal_arrives(module):
+    if module.name == "total":
+        arrived.append(os.kill(os.getpid(), signal.SIGTERM))
+    return find(module)
+
+library._object_getbuffer_hook = find_while_a_signal_arrives
+with stopping():
+    import kernels
+    print(kernels.total(7.0), flush=True)
+    {then}
+print("none")
+"""
+KERNEL = """
+import numba
+
+@numba.njit("float64(float64)", cache=True)
+def total(x):
+    return x + 1.0
+"""
+
+
+@pytest.mark.parametrize("then", ["__import__('time').sleep(10)", "look()"], ids=["comes by itself", "is looked for"])
+def test_a_stop_while_machine_code_is_loaded_does_not_lose_it(tmp_path, then):
+    (tmp_path / "kernels.py").write_text(KERNEL)
+    python = [sys.executable, "-c"]
+    subprocess.run([*python, "import kernels"], cwd=tmp_path, check=True, timeout=120)
+    done = subprocess.run([*python, LOADING.format(then=then)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "8.0\n"
+    assert done.stderr.splitlines()[-1:] == ["nepcube.execute.signals.Stopped: SIGTERM"]
+
+
 def test_a_stop_waits_for_what_must_be_whole():
     steps = []
 
