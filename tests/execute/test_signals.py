@@ -88,7 +88,8 @@ def test_a_stop_while_machine_code_is_loaded_does_not_lose_it(tmp_path, then):
     (tmp_path / "kernels.py").write_text(KERNEL)
     python = [sys.executable, "-c"]
     subprocess.run([*python, "import kernels"], cwd=tmp_path, check=True, timeout=120)
-    done = subprocess.run([*python, LOADING.format(then=then)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    code = LOADING.format(then=then)
+    done = subprocess.run([*python, code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout == "8.0\n"
     assert done.stderr.splitlines()[-1:] == ["nepcube.execute.signals.Stopped: SIGTERM"]
 
