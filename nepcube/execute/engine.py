@@ -279,7 +279,7 @@ def _answer(function: Callable[[Any], R], jobs: _Sealed, need: Need | None) -> _
         if need is not None:
             need.require()
         with guarded(None if need is None else need.guard):
-            for job in jobs.content:
+            for job in jobs.opened():
                 results.append(_call(function, job))
                 if time.monotonic() - start > _TASK_SECONDS:
                     break
@@ -295,10 +295,18 @@ def _fitting(answer: _Answer, together: int) -> int:
 
 
 class _Sealed:
-    """Keeps the client from looking for dask collections inside jobs."""
+    """Jobs as bytes: the client looks for no dask collections inside, and the scheduler does not unpack them."""
 
-    def __init__(self, content: Any) -> None:
-        self.content = content
+    def __init__(self, jobs: Sequence[Any]) -> None:
+        from distributed.protocol import pickle
+
+        self.content: bytes = pickle.dumps(jobs)
+
+    def opened(self) -> Sequence[Any]:
+        from distributed.protocol import pickle
+
+        jobs: Sequence[Any] = pickle.loads(self.content)
+        return jobs
 
 
 def _call(function: Callable[[Any], R], job: Any) -> R:

@@ -60,14 +60,19 @@ def to_read(pieces: Pieces) -> list[Any]:
     if isinstance(pieces, Split):
         return [a for half in pieces.halves for a in to_read(half)]
     # of nothing, nothing is read
-    return [np.empty(pieces.data.shape, pieces.data.dtype) if pieces.empty else pieces.data]
+    data = pieces.data
+    return [np.empty(data.shape, data.dtype) if pieces.empty else data]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the source, and the part of the target that is made of it alone."""
+    """A part of the source, and the part of the target that is made of it alone.
 
-    data: Any
+    A dask array is whole until it is read, since cutting it takes as long as sending it.
+    """
+
+    whole: Any
+    part: tuple[Any, ...]
     source: Lattice
     grid: GeoBox
     window: Window
@@ -75,6 +80,11 @@ class Piece:
     rows: range
     columns: range
     empty: bool
+
+    @property
+    def data(self) -> Any:
+        """The part of the source, lazy where it is."""
+        return self.whole[self.part] if self.part else self.whole
 
     def sample(self, values: NDArray[Any]) -> NDArray[Any]:
         if self.empty:
@@ -205,8 +215,9 @@ def _part(
     needed = within(source, rows, columns)
     y, x = needed if needed is not None else (slice(0, 0), slice(0, 0))
     # all at once: a file that is indexed lazily gives no more than the piece
-    piece = var.variable[(*how.lead, ..., y, x)].data
-    return Piece(piece, source, grid, window, how, rows, columns, needed is None)
+    part = (*how.lead, ..., y, x)
+    whole, part = (var.data, part) if var.chunks is not None else (var.variable[part].data, ())
+    return Piece(whole, part, source, grid, window, how, rows, columns, needed is None)
 
 
 def _sample(

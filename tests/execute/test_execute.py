@@ -137,7 +137,7 @@ class Submitted:
         self.sizes, submit = [], engine.client.submit
 
         def counted(function, called, sealed, *rest, **options):
-            self.sizes.append(len(sealed.content))
+            self.sizes.append(len(sealed.opened()))
             return submit(function, called, sealed, *rest, **options)
 
         monkeypatch.setattr(engine.client, "submit", counted)
