@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -35,6 +36,13 @@ def pytest_collection_modifyitems(items):
         return _FIRST.index(room) if room in _FIRST else len(_FIRST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """Let the collector look at what tests make only: thousands of tests and modules are there to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def recipe_text(directory, *, period=YEARS, resolution=f"{RESOLUTION} m", **changes):
