@@ -1,14 +1,16 @@
-"""Reading our own stores, where every chunk was written: one that is missing is an error and never fill."""
+"""Reading our own stores, where every chunk was written: one that is missing or no chunk is an error and never fill."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zarr.storage import WrapperStore
 
-from nepcube.errors import StoreError
+from nepcube.errors import NepcubeError, StoreError
 from nepcube.store.naming import STORES
 
 if TYPE_CHECKING:
@@ -51,9 +53,43 @@ class CompleteStore(WrapperStore[Any]):
 
 def complete(path: Place) -> CompleteStore:
     """Give a store of ours for reading: one of a run, a native series of it, or another that a command made."""
+    return CompleteStore(path.zarr(), str(path), _way_out(path))
+
+
+@contextmanager
+def decoding(path: Place, *names: str) -> Iterator[None]:
+    """Tell of a chunk of some arrays that is not what was written, where it cannot be decoded.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except NepcubeError:
+        raise
+    except (RuntimeError, ValueError, zlib.error) as error:
+        told = " ".join(str(error).split())
+        raise StoreError(
+            f"{path}: a chunk of {', '.join(names)} cannot be decoded ({told[:200]}).", _way_out(path)
+        ) from None
+
+
+class Decoded:
+    """An array of zarr as dask takes it."""
+
+    def __init__(self, array: Any, path: Place, name: str) -> None:
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self._array, self._path, self._name = array, path, name
+
+    def __getitem__(self, key: Any) -> Any:
+        with decoding(self._path, self._name):
+            return self._array[key]
+
+
+def _way_out(path: Place) -> str:
     above = path.parent
-    way_out = "Make it again with the command that made it."
     if above.name == "native" or path.name in STORES:
         out = above.parent.parent if above.name == "native" else above
-        way_out = f"Run `nepcube status {out} --verify`, then `nepcube run` with the same output: it makes it again."
-    return CompleteStore(path.zarr(), str(path), way_out)
+        return f"Run `nepcube status {out} --verify`, then `nepcube run` with the same output: it makes it again."
+    return "Make it again with the command that made it."

@@ -185,7 +185,7 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
     from xarray.backends import BackendArray
     from xarray.core import indexing
 
-    from nepcube.store.complete import complete
+    from nepcube.store.complete import complete, decoding
 
     class Values(BackendArray):
         """The array as xarray's lazy indexing reads it."""
@@ -200,11 +200,12 @@ def _opened(path: Place, _changed: Hashable) -> xr.DataArray:
             return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
         def _read(self, key: tuple[Any, ...]) -> Any:
-            if self.shape[1] * self.shape[2] <= _KEPT_CELLS and all(isinstance(k, slice) for k in key):
-                steps = range(*key[0].indices(self.shape[0]))
-                if len(steps) == 1:
-                    return self._step(steps[0])[key[1:]][None]
-            return self._array.oindex[key]
+            with decoding(path, "values"):
+                if self.shape[1] * self.shape[2] <= _KEPT_CELLS and all(isinstance(k, slice) for k in key):
+                    steps = range(*key[0].indices(self.shape[0]))
+                    if len(steps) == 1:
+                        return self._step(steps[0])[key[1:]][None]
+                return self._array.oindex[key]
 
     meta = json.loads((path / "series.json").read_text() or "{}")
     times = np.array(meta["time"], "datetime64[ns]")

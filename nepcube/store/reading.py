@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -96,17 +97,27 @@ def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
     import xarray as xr
     import zarr
 
-    arrays = {name: zarr.open_array(_complete(path), path=name, mode="r") for name in names}
-    return {n: xr.DataArray(da.from_zarr(a), dims=("y", "x"), name=n) for n, a in arrays.items()}
+    from nepcube.store.complete import Decoded
+
+    out: dict[str, xr.DataArray] = {}
+    for name in names:
+        array = zarr.open_array(_complete(path), path=name, mode="r")
+        # no other run of the process may take it for the same
+        lazy = da.from_array(Decoded(array, path, name), array.chunks, name=f"{name}-{uuid4().hex}")
+        out[name] = xr.DataArray(lazy, dims=("y", "x"), name=name)
+    return out
 
 
 def read_sample(path: str | os.PathLike[str] | Place, names: Sequence[str], stride: int) -> dict[str, Any]:
     """Read every `stride`-th cell of some maps, from the middle of the first stride on, a row at a time."""
     import zarr
 
+    from nepcube.store.complete import Decoded
+
+    place = place_of(path)
     out: dict[str, Any] = {}
     for name in names:
-        array = zarr.open_array(_complete(place_of(path)), path=name, mode="r")
+        array = Decoded(zarr.open_array(_complete(place), path=name, mode="r"), place, name)
         rows = range(stride // 2, array.shape[0], stride)
         out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
     return out
@@ -118,9 +129,13 @@ def read_block(
     """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
     import zarr
 
+    from nepcube.store.complete import decoding
+
+    place = place_of(path)
     calls = []
     for name in names:
-        array = zarr.open_array(_complete(place_of(path)), path=name, mode="r")
+        array = zarr.open_array(_complete(place), path=name, mode="r")
         where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
         calls.append(array.async_array.getitem(where))
-    return dict(zip(names, at_once(calls), strict=True))
+    with decoding(place, *names):
+        return dict(zip(names, at_once(calls), strict=True))

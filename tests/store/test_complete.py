@@ -74,6 +74,25 @@ def test_a_chunk_that_is_missing_is_never_taken_for_fill(tmp_path, values, inner
         open_store(path)
 
 
+@pytest.mark.parametrize("inner", [None, 8])
+@pytest.mark.parametrize("harm", [lambda raw: raw[: len(raw) // 2], lambda raw: b"\0" * len(raw)], ids=["cut", "zeros"])
+def test_a_chunk_that_is_none_is_told_of_the_store(tmp_path, values, inner, harm):
+    path = made(tmp_path, values, inner=inner)
+    chunk = tmp_path / "cube.zarr/a/c/1/1"
+    chunk.write_bytes(harm(chunk.read_bytes()))
+    part = Window(16, 30, 16, 32)
+    np.testing.assert_array_equal(read_block(path, ["b"], part)["b"][1], values[part.slices] + 1)
+    for read, names in (
+        (lambda: read_block(path, ["b", "a"], part), "b, a"),
+        (lambda: read_sample(path, ["a"], 7), "a"),
+        (lambda: lazy_maps(path, ["a"])["a"].compute(), "a"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            read()
+        assert caught.value.what.startswith(f"{tmp_path}/cube.zarr: a chunk of {names} cannot be decoded (")
+        assert caught.value.way_out.startswith(f"Run `nepcube status {tmp_path} --verify`, then ")
+
+
 def test_chunks_that_hold_nothing_but_fill_are_written(tmp_path):
     # so that one that is missing is always a loss
     path = made(tmp_path, np.full((30, 60), np.nan, "float32"))
@@ -151,6 +170,9 @@ def test_a_native_series_gives_the_checksums_of_what_it_wrote(tmp_path, monkeypa
     between = (np.datetime64("2002-01-01"), np.datetime64("2003-01-01"))
     assert (series.open(between=between)["temperature"].values == 1.5).all()
     with pytest.raises(StoreError, match=r"t\.zarr/values/c/1/0/1: this chunk is missing"):
+        series.open()["temperature"].load()
+    (tmp_path / "t.zarr/values/c/1/0/1").write_bytes(b"none")
+    with pytest.raises(StoreError, match=r"t\.zarr: a chunk of values cannot be decoded"):
         series.open()["temperature"].load()
 
 
