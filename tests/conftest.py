@@ -42,7 +42,7 @@ def pytest_collection_finish():
     """Let the collector look at what tests make only: thousands of tests and modules are there to the end."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(100_000, 10, 10)
 
 
 def recipe_text(directory, *, period=YEARS, resolution=f"{RESOLUTION} m", **changes):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AGAIN = 0.05
-# LLVM asks these for machine code by callback: an exception there is swallowed, and what it loads lies at address 0
-_NOT_WITHIN = ("llvmlite",)
+# LLVM asks llvmlite for machine code by callback: an exception there is swallowed, and what it loads lies at address 0;
+# and numba's lock of its compiler stays closed where an exception comes right after it was taken
+_NOT_WITHIN = ("llvmlite", "numba")
 
 
 class Stopped(BaseException):
@@ -74,9 +77,14 @@ class _Watch:
             self.soon()
 
     def soon(self) -> None:
-        timer = threading.Timer(_AGAIN, self.again)
-        timer.daemon = True
-        timer.start()
+        # nothing may be waited for here, nor fail: what is interrupted may hold a lock, or let no exception out. Where
+        # there is no thread to be had, the next `look` tells it
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(self.later, ())
+
+    def later(self) -> None:
+        time.sleep(_AGAIN)
+        self.again()
 
     def again(self) -> None:
         if self.depth and self.asked is not None and not self.raised:
@@ -91,12 +99,20 @@ class _Watch:
         self.depth += 1
 
     def leave(self, last: bool) -> None:
+        before = self.asked
+        # a stop in here is only noted, so that all is given back
+        self.holding += 1
         self.depth -= 1
         if not self.depth:
             for signum, handler in self.before.items():
                 signal.signal(signum, signal.SIG_IGN if last else handler)
             if not last:
                 sys.unraisablehook = self.hook
+        self.holding -= 1
+        if before is None and self.asked is not None and not last and not self.holding:
+            if self.depth:
+                self.tell()
+            signal.raise_signal(self.asked)
 
 
 _watch = _Watch()
@@ -114,7 +130,7 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopping(*, last: bool = False) -> Iterator[None]:
     """Raise `Stopped` in the main thread at SIGINT or SIGTERM; a second signal ends the process at once.
 
@@ -131,11 +147,13 @@ def stopping(*, last: bool = False) -> Iterator[None]:
     _watch.enter()
     try:
         yield
+        if not _watch.raised:
+            look()
     finally:
         _watch.leave(last)
 
 
-@contextmanager
+@contextlib.contextmanager
 def held() -> Iterator[None]:
     """Put a stop off to the end of what must not be left half made; a second signal ends the process all the same."""
     if not _in_main_thread() or not _watch.depth:
@@ -162,7 +180,7 @@ def asked() -> Stopped | None:
     return Stopped(_watch.asked) if _watch.depth and _watch.asked is not None else None
 
 
-@contextmanager
+@contextlib.contextmanager
 def deaf() -> Iterator[None]:
     """Let threads and processes that are started in here hear neither signal, and those that these start."""
     if not hasattr(signal, "pthread_sigmask"):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from zarr.storage import WrapperStore
 
 from nepcube.errors import NepcubeError, StoreError
 from nepcube.store.naming import STORES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from zarr.core.buffer import Buffer
 
     from nepcube.places import Place
@@ -56,9 +57,13 @@ def complete(path: Place) -> CompleteStore:
     return CompleteStore(path.zarr(), str(path), _way_out(path))
 
 
+# where what the codecs raise comes from, of many types; what else fails while zarr reads is no chunk's fault
+_DECODING = re.compile(r"(numcodecs|zarr\.codecs|zarr\.core\.buffer)(\.|$)")
+
+
 @contextmanager
-def decoding(path: Place, *names: str) -> Iterator[None]:
-    """Tell of a chunk of some arrays that is not what was written, where it cannot be decoded.
+def decoding(path: Place, name: str) -> Iterator[None]:
+    """Tell of a chunk of an array that is not what was written, where it cannot be decoded.
 
     Raises
     ------
@@ -68,23 +73,32 @@ def decoding(path: Place, *names: str) -> Iterator[None]:
         yield
     except NepcubeError:
         raise
-    except (RuntimeError, ValueError, zlib.error) as error:
+    except Exception as error:
+        # whatever its type: the place tells
+        if not _DECODING.match(_source(error)):
+            raise
         told = " ".join(str(error).split())
-        raise StoreError(
-            f"{path}: a chunk of {', '.join(names)} cannot be decoded ({told[:200]}).", _way_out(path)
-        ) from None
+        raise StoreError(f"{path}/{name}: a chunk cannot be decoded ({told[:200]}).", _way_out(path)) from None
+
+
+def _source(error: BaseException) -> str:
+    # the module whose function raised it
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return "" if at is None else str(at.tb_frame.f_globals.get("__name__"))
 
 
 class Decoded:
-    """An array of zarr as dask takes it."""
+    """An array of zarr, or a variable of xarray that is read lazily, as dask takes it."""
 
     def __init__(self, array: Any, path: Place, name: str) -> None:
         self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
         self._array, self._path, self._name = array, path, name
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> NDArray[Any]:
         with decoding(self._path, self._name):
-            return self._array[key]
+            return np.asarray(self._array[key])
 
 
 def _way_out(path: Place) -> str:

@@ -62,8 +62,10 @@ def _complete(path: Place) -> Any:
 
 
 def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
-    """Open one store of ours lazily; a chunk that is missing is an error where it is read."""
+    """Open one store of ours lazily; a chunk that is missing, or none, is an error where it is read."""
     import xarray as xr
+
+    from nepcube.store.complete import Decoded
 
     path.require()
     if not path.is_folder():
@@ -71,9 +73,18 @@ def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
     if not is_committed(path):
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
     ds = xr.open_zarr(_complete(path), consolidated=True, chunks=None)
-    spatial = [d for d in ds.dims if d in ("latitude", "longitude", "y", "x")]
-    chunked: xr.Dataset = ds.chunk({**dict.fromkeys(spatial, block), **({"time": -1} if "time" in ds.dims else {})})
-    return chunked
+    out: xr.Dataset = ds.copy()
+    for name, var in ds.data_vars.items():
+        chunks = tuple(block if d in ("latitude", "longitude", "y", "x") else n for d, n in var.sizes.items())
+        out[name] = var.copy(data=_lazy(Decoded(var.variable, path, str(name)), chunks)) if chunks else var
+    return out
+
+
+def _lazy(array: Any, chunks: tuple[int, ...]) -> Any:
+    import dask.array as da
+
+    # what a later run writes at the same place may be another
+    return da.from_array(array, chunks, name=f"read-{uuid4().hex}", meta=np.empty((0,) * array.ndim, array.dtype))
 
 
 def maps_of(path: Place) -> dict[str, Layout]:
@@ -93,19 +104,16 @@ def root_attrs(path: Place) -> dict[str, Any]:
 
 def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
     """Open maps without their coordinates, a dask chunk for each chunk, committed or not."""
-    import dask.array as da
     import xarray as xr
     import zarr
 
     from nepcube.store.complete import Decoded
 
-    out: dict[str, xr.DataArray] = {}
-    for name in names:
-        array = zarr.open_array(_complete(path), path=name, mode="r")
-        # no other run of the process may take it for the same
-        lazy = da.from_array(Decoded(array, path, name), array.chunks, name=f"{name}-{uuid4().hex}")
-        out[name] = xr.DataArray(lazy, dims=("y", "x"), name=name)
-    return out
+    arrays = {name: zarr.open_array(_complete(path), path=name, mode="r") for name in names}
+    return {
+        name: xr.DataArray(_lazy(Decoded(a, path, name), a.chunks), dims=("y", "x"), name=name)
+        for name, a in arrays.items()
+    }
 
 
 def read_sample(path: str | os.PathLike[str] | Place, names: Sequence[str], stride: int) -> dict[str, Any]:
@@ -132,10 +140,12 @@ def read_block(
     from nepcube.store.complete import decoding
 
     place = place_of(path)
-    calls = []
-    for name in names:
-        array = zarr.open_array(_complete(place), path=name, mode="r")
-        where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
-        calls.append(array.async_array.getitem(where))
-    with decoding(place, *names):
-        return dict(zip(names, at_once(calls), strict=True))
+
+    async def read(name: str) -> Any:
+        array = arrays[name]
+        with decoding(place, name):
+            where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
+            return await array.async_array.getitem(where)
+
+    arrays = {name: zarr.open_array(_complete(place), path=name, mode="r") for name in names}
+    return dict(zip(names, at_once([read(name) for name in names]), strict=True))

@@ -94,6 +94,38 @@ def test_a_stop_while_machine_code_is_loaded_does_not_lose_it(tmp_path, then):
     assert done.stderr.splitlines()[-1:] == ["nepcube.execute.signals.Stopped: SIGTERM"]
 
 
+def within(package):
+    """Give a function that raises a signal while a function of a package is on the stack."""
+    made = {"__name__": f"{package}.part", "signal": signal}
+    exec("def arrives(number):\n    signal.raise_signal(number)\n    return 'whole'", made)
+    return made["arrives"]
+
+
+@pytest.mark.parametrize("package", ["llvmlite", "numba"])
+def test_a_stop_that_was_put_off_is_not_lost_at_the_end(package):
+    told = []
+    with pytest.raises(Stopped), stopping():
+        told.append(within(package)(signal.SIGTERM))
+    assert told == ["whole"]
+
+
+def test_where_no_thread_is_to_be_had_a_stop_is_told_at_the_next_look(monkeypatch):
+    def none(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", none)
+    told = []
+
+    def work():
+        told.append(within("llvmlite")(signal.SIGTERM))
+        with held():
+            told.append("held")
+
+    with pytest.raises(Stopped), stopping():
+        work()
+    assert told == ["whole", "held"]
+
+
 def test_a_stop_waits_for_what_must_be_whole():
     steps = []
 

@@ -82,15 +82,32 @@ def test_a_chunk_that_is_none_is_told_of_the_store(tmp_path, values, inner, harm
     chunk.write_bytes(harm(chunk.read_bytes()))
     part = Window(16, 30, 16, 32)
     np.testing.assert_array_equal(read_block(path, ["b"], part)["b"][1], values[part.slices] + 1)
-    for read, names in (
-        (lambda: read_block(path, ["b", "a"], part), "b, a"),
-        (lambda: read_sample(path, ["a"], 7), "a"),
-        (lambda: lazy_maps(path, ["a"])["a"].compute(), "a"),
+    for read in (
+        lambda: read_block(path, ["b", "a"], part),
+        lambda: read_sample(path, ["a"], 7),
+        lambda: lazy_maps(path, ["a"])["a"].compute(),
+        lambda: open_store(path).load(),
     ):
         with pytest.raises(StoreError) as caught:
             read()
-        assert caught.value.what.startswith(f"{tmp_path}/cube.zarr: a chunk of {names} cannot be decoded (")
+        assert caught.value.what.startswith(f"{tmp_path}/cube.zarr/a: a chunk cannot be decoded (")
         assert caught.value.way_out.startswith(f"Run `nepcube status {tmp_path} --verify`, then ")
+
+
+def test_what_fails_for_other_reasons_is_no_damage(tmp_path, values, monkeypatch):
+    path = made(tmp_path, values)
+
+    def none(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", none)
+    for read in (
+        lambda: read_block(path, ["a"], WHOLE),
+        lambda: read_sample(path, ["a"], 7),
+        lambda: open_store(path).load(scheduler="sync"),
+    ):
+        with pytest.raises(RuntimeError, match="new thread"):
+            read()
 
 
 def test_chunks_that_hold_nothing_but_fill_are_written(tmp_path):
@@ -172,7 +189,7 @@ def test_a_native_series_gives_the_checksums_of_what_it_wrote(tmp_path, monkeypa
     with pytest.raises(StoreError, match=r"t\.zarr/values/c/1/0/1: this chunk is missing"):
         series.open()["temperature"].load()
     (tmp_path / "t.zarr/values/c/1/0/1").write_bytes(b"none")
-    with pytest.raises(StoreError, match=r"t\.zarr: a chunk of values cannot be decoded"):
+    with pytest.raises(StoreError, match=r"t\.zarr/values: a chunk cannot be decoded"):
         series.open()["temperature"].load()
 
 
