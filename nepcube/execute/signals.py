@@ -80,13 +80,10 @@ class _Watch:
         # nothing may be waited for here, nor fail: what is interrupted may hold a lock, or let no exception out. Where
         # there is no thread to be had, the next `look` tells it
         with contextlib.suppress(RuntimeError):
-            _thread.start_new_thread(self.later, ())
-
-    def later(self) -> None:
-        time.sleep(_AGAIN)
-        self.again()
+            _thread.start_new_thread(self.again, ())
 
     def again(self) -> None:
+        time.sleep(_AGAIN)
         if self.depth and self.asked is not None and not self.raised:
             self.awaited = True
             os.kill(os.getpid(), self.asked)
@@ -147,8 +144,7 @@ def stopping(*, last: bool = False) -> Iterator[None]:
     _watch.enter()
     try:
         yield
-        if not _watch.raised:
-            look()
+        _tell_what_was_put_off()
     finally:
         _watch.leave(last)
 
@@ -160,12 +156,16 @@ def held() -> Iterator[None]:
         yield
         return
     _watch.holding += 1
-    ending = _watch.raised
     try:
         yield
     finally:
         _watch.holding -= 1
-    if not ending:
+    _tell_what_was_put_off()
+
+
+def _tell_what_was_put_off() -> None:
+    # what was raised before is on its way out already
+    if not _watch.raised:
         look()
 
 

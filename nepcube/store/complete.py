@@ -1,16 +1,20 @@
-"""Reading our own stores, where every chunk was written: one that is missing or no chunk is an error and never fill."""
+"""Reading our own stores, where every chunk was written: one that is missing is an error and never fill.
+
+So is one that cannot be decoded.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import zarr
 from zarr.storage import WrapperStore
 
-from nepcube.errors import NepcubeError, StoreError
+from nepcube.errors import StoreError
 from nepcube.store.naming import STORES
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ def complete(path: Place) -> CompleteStore:
     return CompleteStore(path.zarr(), str(path), _way_out(path))
 
 
-# where what the codecs raise comes from, of many types; what else fails while zarr reads is no chunk's fault
+# what decodes a chunk; what else fails while zarr reads is no chunk's fault
 _DECODING = re.compile(r"(numcodecs|zarr\.codecs|zarr\.core\.buffer)(\.|$)")
 
 
@@ -71,10 +75,8 @@ def decoding(path: Place, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except NepcubeError:
-        raise
     except Exception as error:
-        # whatever its type: the place tells
+        # codecs raise errors of any type: where it was raised tells
         if not _DECODING.match(_source(error)):
             raise
         told = " ".join(str(error).split())
@@ -99,6 +101,22 @@ class Decoded:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         with decoding(self._path, self._name):
             return np.asarray(self._array[key])
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides of a chunk of an array of zarr; dask would look for `chunks` of a variable, too."""
+        return tuple(self._array.chunks)
+
+    async def read(self, key: Any) -> NDArray[Any]:
+        """Read a part of an array of zarr beside others."""
+        with decoding(self._path, self._name):
+            return np.asarray(await self._array.async_array.getitem(key))
+
+
+def arrays_of(path: Place, names: Sequence[str]) -> dict[str, Decoded]:
+    """Open arrays of a store of ours for reading, whether it is finished or not."""
+    store = complete(path)
+    return {name: Decoded(zarr.open_array(store, path=name, mode="r"), path, name) for name in names}
 
 
 def _way_out(path: Place) -> str:

@@ -54,25 +54,18 @@ def _below(path: Place, name: str) -> Place:
     return path if path.name.endswith(".zarr") else path / name
 
 
-def _complete(path: Place) -> Any:
-    # zarr takes a missing chunk for fill: a lost file would be cells without data
-    from nepcube.store.complete import complete
-
-    return complete(path)
-
-
 def open_store(path: Place, *, block: int = 1024) -> xr.Dataset:
     """Open one store of ours lazily; a chunk that is missing, or none, is an error where it is read."""
     import xarray as xr
 
-    from nepcube.store.complete import Decoded
+    from nepcube.store.complete import Decoded, complete
 
     path.require()
     if not path.is_folder():
         raise StoreError(f"{path}: there is no such store.", "Name the output folder of a run.")
     if not is_committed(path):
         raise StoreError(f"{path}: the store is not finished.", "Run nepcube again with the same output: it continues.")
-    ds = xr.open_zarr(_complete(path), consolidated=True, chunks=None)
+    ds = xr.open_zarr(complete(path), consolidated=True, chunks=None)
     out: xr.Dataset = ds.copy()
     for name, var in ds.data_vars.items():
         chunks = tuple(block if d in ("latitude", "longitude", "y", "x") else n for d, n in var.sizes.items())
@@ -105,29 +98,21 @@ def root_attrs(path: Place) -> dict[str, Any]:
 def lazy_maps(path: Place, names: Sequence[str]) -> dict[str, xr.DataArray]:
     """Open maps without their coordinates, a dask chunk for each chunk, committed or not."""
     import xarray as xr
-    import zarr
 
-    from nepcube.store.complete import Decoded
+    from nepcube.store.complete import arrays_of
 
-    arrays = {name: zarr.open_array(_complete(path), path=name, mode="r") for name in names}
-    return {
-        name: xr.DataArray(_lazy(Decoded(a, path, name), a.chunks), dims=("y", "x"), name=name)
-        for name, a in arrays.items()
-    }
+    found = arrays_of(path, names)
+    return {name: xr.DataArray(_lazy(a, a.sides), dims=("y", "x"), name=name) for name, a in found.items()}
 
 
 def read_sample(path: str | os.PathLike[str] | Place, names: Sequence[str], stride: int) -> dict[str, Any]:
     """Read every `stride`-th cell of some maps, from the middle of the first stride on, a row at a time."""
-    import zarr
+    from nepcube.store.complete import arrays_of
 
-    from nepcube.store.complete import Decoded
-
-    place = place_of(path)
     out: dict[str, Any] = {}
-    for name in names:
-        array = Decoded(zarr.open_array(_complete(place), path=name, mode="r"), place, name)
+    for name, array in arrays_of(place_of(path), names).items():
         rows = range(stride // 2, array.shape[0], stride)
-        out[name] = np.stack([np.asarray(array[row])[stride // 2 :: stride] for row in rows])
+        out[name] = np.stack([array[row][stride // 2 :: stride] for row in rows])
     return out
 
 
@@ -135,17 +120,9 @@ def read_block(
     path: str | os.PathLike[str] | Place, names: Sequence[str], window: Window, steps: slice | None = None
 ) -> dict[str, Any]:
     """Read some arrays of a store in a window as numpy, committed or not; `steps` are indices along time."""
-    import zarr
+    from nepcube.store.complete import arrays_of
 
-    from nepcube.store.complete import decoding
-
-    place = place_of(path)
-
-    async def read(name: str) -> Any:
-        array = arrays[name]
-        with decoding(place, name):
-            where = (steps or slice(None), *window.slices) if array.ndim == 3 else window.slices
-            return await array.async_array.getitem(where)
-
-    arrays = {name: zarr.open_array(_complete(place), path=name, mode="r") for name in names}
-    return dict(zip(names, at_once([read(name) for name in names]), strict=True))
+    found = arrays_of(place_of(path), names)
+    yearly = (steps or slice(None), *window.slices)
+    read = at_once([a.read(yearly if a.ndim == 3 else window.slices) for a in found.values()])
+    return dict(zip(found, read, strict=True))

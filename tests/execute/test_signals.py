@@ -165,6 +165,24 @@ def test_within_one_another_the_outermost_gives_the_handlers_back():
     assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
 
 
+def test_a_stop_while_the_handlers_are_given_back_goes_to_them(monkeypatch):
+    told, set_handler = [], signal.signal
+
+    def interrupted(number, handler):
+        done = set_handler(number, handler)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGTERM)
+        return done
+
+    before = set_handler(signal.SIGTERM, lambda *_: told.append("ours"))
+    try:
+        with stopping():
+            monkeypatch.setattr("nepcube.execute.signals.signal.signal", interrupted)
+        assert told == ["ours"]
+    finally:
+        set_handler(signal.SIGTERM, before)
+
+
 def test_what_is_started_deaf_hears_no_signal():
     code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT, signal.SIGTERM})"
     found = []
